@@ -1,0 +1,74 @@
+"""What a pipeline's options may not be together, and the sentence that says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_options import PREFIX, problems
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/ddb_stream_pipeline"
+SPECS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
+DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+KNOWN = sorted({name for entry in SPECS.values() for name in entry["options"]})
+#: The defaults as a run sees them: what Ansible would template is given here.
+GIVEN = {name: "a-name" if "{{" in str(value) else value for name, value in DEFAULTS.items()}
+GIVEN[f"{PREFIX}environment"] = "dev"
+
+
+def problems_with(**options):
+    return problems({**GIVEN, **{PREFIX + name: value for name, value in options.items()}}, KNOWN)
+
+
+def test_the_defaults_have_no_problem():
+    assert problems_with() == []
+
+
+def test_every_default_is_documented_with_the_same_value():
+    documented = SPECS["main"]["options"]
+    assert set(documented) == {*DEFAULTS, f"{PREFIX}environment"}
+    for name, value in DEFAULTS.items():
+        if "{{" not in str(value):
+            assert documented[name]["default"] == value, name
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tumbling_window_in_seconds": 60}, "ddb_stream_pipeline_parallelization_factor"),
+        ({"maximum_record_age_in_seconds": 59}, "ddb_stream_pipeline_maximum_record_age_in_seconds"),
+        ({"batch_size": 10001}, "ddb_stream_pipeline_batch_size"),
+        ({"parallelization_factor": 11}, "ddb_stream_pipeline_parallelization_factor"),
+        ({"read_capacity": 0}, "ddb_stream_pipeline_read_capacity"),
+        ({"write_capacity": None}, "ddb_stream_pipeline_write_capacity"),
+        ({"range_key_name": "UserId"}, "ddb_stream_pipeline_range_key_name"),
+        ({"failure_queue_name": "failures.fifo"}, "without .fifo"),
+        ({"change_topic_name": "changes.fifo"}, "without .fifo"),
+        ({"filter_criteria": ["{oops"]}, "ddb_stream_pipeline_filter_criteria"),
+        ({"filter_criteria": [{"eventName": ["INSERT"]}] * 11}, "ddb_stream_pipeline_filter_criteria"),
+        ({"subscriptions": [{"protocol": "http", "endpoint": "http://a/"}]}, "ddb_stream_pipeline_subscriptions[0]"),
+        ({"alarm_subscriptions": [{"protocol": "email", "endpoint": "x"}]}, "ddb_stream_pipeline_alarm_subscriptions"),
+        ({"audit_prefix": "no-slash"}, "ddb_stream_pipeline_audit_prefix"),
+        ({"audit_prefix": "/"}, "ddb_stream_pipeline_audit_prefix"),
+        ({"environment": "two words"}, "ddb_stream_pipeline_environment"),
+        ({"batchsize": 5}, "did you mean ddb_stream_pipeline_batch_size"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence_with_the_options_name(options, words):
+    found = problems_with(**options)
+    assert len(found) == 1, found
+    assert words in found[0]
+    assert found[0].rstrip().endswith(".")
+
+
+def test_on_demand_needs_no_capacity_to_be_taken_back():
+    assert problems_with(billing_mode="PAY_PER_REQUEST") == []
+
+
+def test_an_attached_tables_options_do_not_matter():
+    assert problems_with(table_attach=True, read_capacity=0) == []
+
+
+def test_every_problem_is_told_at_once():
+    assert len(problems_with(batch_size=0, audit_prefix="", environment="")) == 3
