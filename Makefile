@@ -1,0 +1,75 @@
+# The two commands to know: make demo, make test. Both set everything up themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Python starts slowly without its byte code, and AWS variables of the caller are not for the local cloud.
+unexport PYTHONDONTWRITEBYTECODE
+
+# PYTHON=/path/to/python3 chooses; the default is the newest suitable one. VENV=folder keeps two side by side.
+PYTHON ?= $(shell tools/find_python.sh)
+VENV ?= .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export MOLECULE_GLOB := molecule/*/molecule.yml
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+INVENTORY := inventories/local
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: ## Make the virtual environment with the pinned packages
+	@test -n "$(PYTHON)"
+	@tools/setup.sh "$(PYTHON)" "$(VENV)"
+
+.PHONY: demo
+demo: local-up ## Deploy to the local cloud, make real changes, verify them; leaves it running
+	ansible-playbook -i $(INVENTORY) playbooks/deploy.yml
+	ansible-playbook -i $(INVENTORY) playbooks/verify.yml
+	@tools/demo_summary.py $(INVENTORY)
+
+.PHONY: local-up
+local-up: setup ## Start the local cloud (LOCAL_CLOUD_PORT, default 4566)
+	@python -m local_cloud start
+
+.PHONY: local-down
+local-down: setup ## Stop the local cloud
+	@python -m local_cloud stop
+
+.PHONY: test
+test: setup lint unit integration molecule ## Everything, as CI runs it
+	@tools/test_counts.py
+
+.PHONY: lint
+lint: setup ## ansible-lint, ruff, ansible-test sanity, documentation, the collection's tarball
+	ruff check .
+	ruff format --check .
+	ansible-lint --offline
+	tools/docs_lint.sh
+	tools/sanity.sh
+	tools/galaxy_build.sh
+
+.PHONY: unit
+unit: setup ## Unit and property tests, modules against moto
+	@mkdir -p build/test
+	pytest tests/unit --junitxml=build/test/unit.xml
+
+.PHONY: integration
+integration: setup ## Modules, identities, kills and edge cases against the local cloud
+	@mkdir -p build/test
+	pytest tests/integration --junitxml=build/test/integration.xml
+
+.PHONY: molecule
+molecule: setup ## The role end to end on the local cloud, IAM enforced: make molecule SCENARIO=default
+	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+
+.PHONY: test-matrix
+test-matrix: ## Unit tests, lint and the default scenario on both supported sets
+	$(MAKE) lint unit molecule SCENARIO=default PYTHON="$$(tools/find_python.sh 3.11)" VENV=.venv-3.11
+	$(MAKE) lint unit molecule SCENARIO=default PYTHON="$$(tools/find_python.sh 3.13)" VENV=.venv-3.13
+
+.PHONY: clean
+clean: local-down ## Stop the local cloud; remove virtual environments, caches and outputs
+	rm -rf .venv .venv-* .ansible .cache .hypothesis .pytest_cache .ruff_cache build
