@@ -17,6 +17,18 @@ PREFIX = "ddb_stream_pipeline_"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _AUDIT_PREFIX = re.compile(r"([A-Za-z0-9!_.*'()-]+/)+")
 
+# Lowest and highest: CreateFunction, CreateQueue and PutMetricAlarm in AWS's API references; what the function takes.
+_RANGES = {
+    "memory_size": (128, 10_240),
+    "timeout": (1, 900),
+    "notification_max_bytes": (32_768, 1_048_576),
+    "failure_queue_retention_period": (60, 1_209_600),
+    "alarm_period": (60, 86_400),
+    "verify_items": (1, 100),
+    "verify_timeout": (1, 3_600),
+    "verify_metrics_timeout": (0, 3_600),
+}
+
 _TABLE_OPTIONS = (
     "hash_key_name", "hash_key_type", "range_key_name", "range_key_type", "billing_mode", "read_capacity",
     "write_capacity", "stream_view_type", "point_in_time_recovery_enabled", "deletion_protection_enabled",
@@ -36,6 +48,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     given = {name.removeprefix(PREFIX): value for name, value in options.items()}
     found = _unknown(options, known)
     found += _words(given)
+    found += _numbers(given)
     found += _table(given)
     found += _mapping(given)
     found += _destinations(given)
@@ -57,6 +70,22 @@ def _words(given: dict[str, Any]) -> list[str]:
         for name in ("project", "environment", "name")
         if not _WORD.fullmatch(str(given.get(name, "")))
     ]
+
+
+def _numbers(given: dict[str, Any]) -> list[str]:
+    found = [
+        f"{PREFIX}{name} is {given.get(name)!r}; give a whole number from {lowest} to {highest}."
+        for name, (lowest, highest) in _RANGES.items()
+        if not _is_within(given.get(name), lowest, highest)
+    ]
+    period = given.get("alarm_period")
+    if _is_within(period, *_RANGES["alarm_period"]) and int(period) % 60:
+        found.append(f"{PREFIX}alarm_period is {period!r}; CloudWatch takes multiples of 60 seconds.")
+    return found
+
+
+def _is_within(value: Any, lowest: int, highest: int) -> bool:
+    return str(value).isdecimal() and lowest <= int(value) <= highest
 
 
 def _table(given: dict[str, Any]) -> list[str]:

@@ -52,6 +52,9 @@ def test_every_default_is_documented_with_the_same_value():
         ({"audit_prefix": "no-slash"}, "ddb_stream_pipeline_audit_prefix"),
         ({"audit_prefix": "/"}, "ddb_stream_pipeline_audit_prefix"),
         ({"environment": "two words"}, "ddb_stream_pipeline_environment"),
+        ({"memory_size": 64}, "ddb_stream_pipeline_memory_size"),
+        ({"timeout": 901}, "ddb_stream_pipeline_timeout"),
+        ({"alarm_period": 90}, "multiples of 60"),
         ({"batchsize": 5}, "did you mean ddb_stream_pipeline_batch_size"),
     ],
 )

@@ -1,0 +1,65 @@
+"""The function's environment variables."""
+
+from __future__ import annotations
+
+import pytest
+from stream_processor.config import ConfigError, Settings, read_settings
+
+GOOD = {"S3_BUCKET_NAME": "audit-bucket", "SNS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:activity-notifications"}
+
+
+def test_defaults():
+    assert read_settings(GOOD) == Settings(
+        bucket="audit-bucket",
+        topic_arn=GOOD["SNS_TOPIC_ARN"],
+        prefix="audit-logs/",
+        layout="per_change",
+        notification_max_bytes=262144,
+        log_level="INFO",
+    )
+
+
+def test_everything_can_be_given():
+    given = {
+        "AUDIT_PREFIX": "cdc/table=orders/",
+        "AUDIT_LAYOUT": "per_change",
+        "NOTIFICATION_MAX_BYTES": "1048576",
+        "LOG_LEVEL": "ERROR",
+    }
+    read = read_settings({**GOOD, **given})
+    assert (read.prefix, read.notification_max_bytes, read.log_level) == ("cdc/table=orders/", 1048576, "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S3_BUCKET_NAME", ""),
+        ("S3_BUCKET_NAME", "No_Bucket"),
+        ("SNS_TOPIC_ARN", ""),
+        ("SNS_TOPIC_ARN", "arn:aws:sqs:us-east-1:123456789012:queue"),
+        ("SNS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:changes.fifo"),
+        ("AUDIT_PREFIX", ""),
+        ("AUDIT_PREFIX", "audit-logs"),
+        ("AUDIT_PREFIX", "/audit-logs/"),
+        ("AUDIT_PREFIX", "audit//logs/"),
+        ("AUDIT_PREFIX", "audit/../logs/"),
+        ("AUDIT_PREFIX", "./"),
+        ("AUDIT_PREFIX", "audit logs/"),
+        ("AUDIT_PREFIX", "a" * 512 + "/"),
+        ("AUDIT_LAYOUT", "per_batch"),
+        ("NOTIFICATION_MAX_BYTES", "256 KB"),
+        ("NOTIFICATION_MAX_BYTES", "32767"),
+        ("NOTIFICATION_MAX_BYTES", "1048577"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=name) as refused:
+        read_settings({**GOOD, name: value})
+    others = {"S3_BUCKET_NAME", "SNS_TOPIC_ARN", "AUDIT_PREFIX", "AUDIT_LAYOUT", "NOTIFICATION_MAX_BYTES", "LOG_LEVEL"}
+    assert not any(other in str(refused.value) for other in others - {name})
+
+
+def test_all_that_is_missing_is_named_at_once():
+    with pytest.raises(ConfigError, match="S3_BUCKET_NAME.*SNS_TOPIC_ARN"):
+        read_settings({})
