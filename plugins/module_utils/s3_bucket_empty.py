@@ -1,0 +1,61 @@
+# -*- coding: utf-8 -*-
+# Copyright: cloudcdc maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Emptying a bucket: every object, every version, every delete marker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
+from .runner import Plan, Step
+
+_GONE = ("NoSuchBucket", "404")
+
+
+class BucketContents:
+    """The contents of one bucket, for :func:`.runner.run_resource`."""
+
+    def __init__(self, module: AnsibleAWSModule):
+        self.bucket = module.params["name"]
+        self.s3 = client(module, "s3")
+        self.deleted = 0
+
+    def read(self) -> dict[str, Any]:
+        try:
+            return {"empty": not self._page(1)}
+        except AnsibleAWSError as exc:
+            if error_code(exc) in _GONE:
+                return {"empty": True}
+            raise
+
+    def plan(self, current: dict[str, Any] | None) -> Plan:
+        steps = () if current["empty"] else (Step("delete_objects", {"Bucket": self.bucket}),)
+        return Plan(current, {"empty": True}, steps)
+
+    def apply(self, plan: Plan) -> None:
+        # Always the first page: what was deleted is not listed again.
+        while page := self._page(1000):
+            self._delete(page)
+            self.deleted += len(page)
+
+    def result(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {"deleted": self.deleted}
+
+    @aws_errors("list the versions in the bucket")
+    def _page(self, most: int) -> list[dict[str, str]]:
+        answer = self.s3.list_object_versions(Bucket=self.bucket, MaxKeys=most, aws_retry=True)
+        listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+        # The version id goes along even where it is "null", as that of objects older than the bucket's versioning is:
+        # without it a versioned bucket only gets a delete marker on top.
+        return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
+
+    @aws_errors("delete the versions in the bucket")
+    def _delete(self, page: list[dict[str, str]]) -> None:
+        answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": page, "Quiet": True}, aws_retry=True)
+        if errors := answer.get("Errors"):
+            first = errors[0]
+            raise AnsibleAWSError(
+                message=f"Failed to delete {len(errors)} of the versions in the bucket {self.bucket}, the first of them "
+                f"{first.get('Key')}: {first.get('Code')}: {first.get('Message')}"
+            )

@@ -1,0 +1,65 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: cloudcdc maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: s3_bucket_empty
+version_added: "0.1.0"
+short_description: Delete all objects of an Amazon S3 bucket, with all their versions
+description:
+  - Deletes every object, version and delete marker, so that the bucket can be removed.
+  - Needed before M(amazon.aws.s3_bucket) with O(amazon.aws.s3_bucket#module:force=true), which cannot remove a versioned bucket
+    that holds objects older than its versioning.
+  - What cannot be deleted, such as a version under Object Lock retention, is an error with AWS's own code and message. A run
+    that was stopped goes on where it was.
+notes:
+  - "Needs these actions: C(s3:ListBucketVersions) on the bucket; C(s3:DeleteObject) and C(s3:DeleteObjectVersion) on its objects."
+author:
+  - cloudcdc maintainers (@cloudcdc)
+options:
+  name:
+    description: The bucket. One that does not exist is empty.
+    type: str
+    required: true
+seealso:
+  - module: amazon.aws.s3_bucket
+  - name: DeleteObjects
+    description: Amazon S3 API reference.
+    link: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+  - cloudcdc.dynamodb_streams.common
+  - cloudcdc.dynamodb_streams.common.resource
+"""
+
+EXAMPLES = r"""
+- name: Empty a bucket before it is removed
+  cloudcdc.dynamodb_streams.s3_bucket_empty:
+    name: activity-audit-cdc-dev-orders-111111111111-eu-central-1
+"""
+
+RETURN = r"""
+deleted:
+  description: How many versions and delete markers were deleted. 0 in check mode.
+  returned: always
+  type: int
+  sample: 1204
+"""
+
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSModule
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.runner import run_resource
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket_empty import BucketContents
+
+
+def main() -> None:
+    module = AnsibleAWSModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
+    run_resource(module, BucketContents(module))
+
+
+if __name__ == "__main__":
+    main()
