@@ -1,0 +1,72 @@
+"""Runs MiniStack, inside its own virtual environment, and answers who it is.
+
+Started by ``local_cloud.cloud``, which sets the environment; never by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from local_cloud.settings import HOST, INSTANCE_PATH, INSTANCE_VARIABLE, Settings, from_environment
+
+
+def describe(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The server's own account of itself: the instance endpoint's answer, and the pid file."""
+    return {
+        "instance_id": environ[INSTANCE_VARIABLE],
+        "pid": os.getpid(),
+        "port": settings.port,
+        "checkout": str(settings.checkout),
+        "home": str(settings.home),
+        "persist": environ.get("PERSIST_STATE") == "1",
+        "patched": settings.patched,
+        "version": version("ministack"),
+    }
+
+
+def with_instance(app, told: dict[str, Any]):
+    """MiniStack's ASGI application, with one more path that says which cloud this is."""
+    body = json.dumps(told).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+    async def answer(scope, receive, send):
+        if scope["type"] != "http" or scope["path"] != INSTANCE_PATH:
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
+
+
+def main() -> None:
+    settings = from_environment(os.environ)
+    told = describe(settings, os.environ)
+    settings.record.write_text(json.dumps(told))
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    from local_cloud import patches
+
+    patches.install(settings.actions, patched=settings.patched)
+    # Not ministack.app.main(): it keeps a pid file in the shared temporary folder.
+    config = Config()
+    config.bind = [f"{HOST}:{settings.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(serve(with_instance(app, told), config))
+
+
+if __name__ == "__main__":
+    main()
