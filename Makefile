@@ -28,7 +28,7 @@ setup: ## Make the virtual environment with the pinned packages
 demo: local-up ## Deploy to the local cloud, make real changes, verify them; leaves it running
 	ansible-playbook -i $(INVENTORY) playbooks/deploy.yml
 	ansible-playbook -i $(INVENTORY) playbooks/verify.yml
-	@tools/demo_summary.py $(INVENTORY)
+	@tools/demo_summary.py $(notdir $(INVENTORY))
 
 .PHONY: local-up
 local-up: setup ## Start the local cloud (LOCAL_CLOUD_PORT, default 4566)
@@ -46,7 +46,7 @@ test: setup lint unit integration molecule ## Everything, as CI runs it
 lint: setup ## ansible-lint, ruff, ansible-test sanity, documentation, the collection's tarball
 	ruff check .
 	ruff format --check .
-	ansible-lint --offline
+	tools/ansible_lint.sh
 	tools/docs_lint.sh
 	tools/sanity.sh
 	tools/galaxy_build.sh

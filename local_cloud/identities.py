@@ -121,7 +121,7 @@ def main(argv: list[str]) -> None:
         if argv[0] == "bootstrap":
             bootstrap(settings, iam)
         else:
-            _, name, path = argv
+            _unused, name, path = argv
             set_policy(iam, name, render(Path(path).read_text(), name))
     except (ClientError, CloudError, OSError) as exc:
         sys.exit(str(exc))

@@ -115,7 +115,7 @@ def name_lambda_actions() -> None:
 
 
 def name_resources() -> None:
-    """Decide about the resource that AWS decides about, where MiniStack takes '*', which only account-wide policies fit."""
+    """Decide about the resource AWS decides about, where MiniStack takes '*', which only account-wide policies fit."""
     from ministack.core import iam_actions
 
     extract = iam_actions.extract_resource_arn
@@ -136,7 +136,9 @@ def name_resources() -> None:
             return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{alarms[0]}"
         if service == "iam" and iam_actions._query_param(query_params, "Action") == "CreatePolicy":
             path_in_arn = iam_actions._query_param(query_params, "Path") or "/"
-            return f"arn:aws:iam::{account_id}:policy{path_in_arn}{iam_actions._query_param(query_params, 'PolicyName')}"
+            return (
+                f"arn:aws:iam::{account_id}:policy{path_in_arn}{iam_actions._query_param(query_params, 'PolicyName')}"
+            )
         return "*"
 
     iam_actions.extract_resource_arn = extract_resource_arn
@@ -398,7 +400,9 @@ class StreamPoller:
 
         table = mapping["EventSourceArn"].split("/")[1]
         found = dynamodb._tables.get(table)
-        function, _ = self.service._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
+        function, _unused = self.service._get_func_record_for_qualifier(
+            mapping["FunctionName"], mapping.get("Qualifier")
+        )
         if not found or found.get("LatestStreamArn") != mapping["EventSourceArn"] or function is None:
             return False
         if self.service._esm_backoff_until.get(mapping["UUID"], 0) > time.time():

@@ -1,11 +1,11 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """Counts what `make test` ran, from the reports in build/test; fails when something failed or nothing ran."""
 
 from __future__ import annotations
 
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 REPORTS = Path(__file__).resolve().parents[1] / "build/test"
 

@@ -10,8 +10,8 @@ name: pipeline_problems
 version_added: "0.1.0"
 short_description: What a pipeline's options may not be together
 description:
-  - Checks the options of the role P(cloudcdc.dynamodb_streams.ddb_stream_pipeline#role) without asking AWS, and says of each problem
-    what to change. The role does so before its first call to AWS.
+  - Checks the options of the role P(cloudcdc.dynamodb_streams.ddb_stream_pipeline#role) without asking AWS, and says of
+    each problem what to change. The role does so before its first call to AWS.
 author:
   - cloudcdc maintainers (@cloudcdc)
 options:

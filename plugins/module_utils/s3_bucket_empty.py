@@ -56,6 +56,6 @@ class BucketContents:
         if errors := answer.get("Errors"):
             first = errors[0]
             raise AnsibleAWSError(
-                message=f"Failed to delete {len(errors)} of the versions in the bucket {self.bucket}, the first of them "
-                f"{first.get('Key')}: {first.get('Code')}: {first.get('Message')}"
+                message=f"Failed to delete {len(errors)} of the versions in the bucket {self.bucket}, the first of them"
+                f" {first.get('Key')}: {first.get('Code')}: {first.get('Message')}"
             )

@@ -11,12 +11,13 @@ version_added: "0.1.0"
 short_description: Delete all objects of an Amazon S3 bucket, with all their versions
 description:
   - Deletes every object, version and delete marker, so that the bucket can be removed.
-  - Needed before M(amazon.aws.s3_bucket) with O(amazon.aws.s3_bucket#module:force=true), which cannot remove a versioned bucket
-    that holds objects older than its versioning.
-  - What cannot be deleted, such as a version under Object Lock retention, is an error with AWS's own code and message. A run
-    that was stopped goes on where it was.
+  - Serves where O(amazon.aws.s3_bucket#module:force=true) does not, since M(amazon.aws.s3_bucket) cannot remove a
+    versioned bucket that holds objects older than its versioning.
+  - What cannot be deleted, such as a version under Object Lock retention, is an error with AWS's own code and message.
+    A run that was stopped goes on where it was.
 notes:
-  - "Needs these actions: C(s3:ListBucketVersions) on the bucket; C(s3:DeleteObject) and C(s3:DeleteObjectVersion) on its objects."
+  - "Needs these actions: C(s3:ListBucketVersions) on the bucket; C(s3:DeleteObject) and C(s3:DeleteObjectVersion) on
+    its objects."
 author:
   - cloudcdc maintainers (@cloudcdc)
 options:

@@ -123,9 +123,7 @@ class TestADeployedEnvironment:
         tags = {
             "table": pairs(cloud.client("dynamodb").list_tags_of_resource(ResourceArn=outputs["table_arn"])["Tags"]),
             "bucket": pairs(cloud.client("s3").get_bucket_tagging(Bucket=outputs["audit_bucket"])["TagSet"]),
-            "topic": pairs(
-                cloud.client("sns").list_tags_for_resource(ResourceArn=outputs["change_topic_arn"])["Tags"]
-            ),
+            "topic": pairs(cloud.client("sns").list_tags_for_resource(ResourceArn=outputs["change_topic_arn"])["Tags"]),
             "queue": cloud.client("sqs").list_queue_tags(QueueUrl=outputs["failure_queue_url"])["Tags"],
             "function": lambda_.list_tags(Resource=outputs["function_arn"])["Tags"],
             "mapping": lambda_.list_tags(Resource=mapping_arn)["Tags"],

@@ -45,9 +45,7 @@ def drift(cloud, project: Project) -> None:
     s3.delete_public_access_block(Bucket=outputs["audit_bucket"])
     s3.delete_bucket_ownership_controls(Bucket=outputs["audit_bucket"])
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
-    s3.put_bucket_encryption(
-        Bucket=outputs["audit_bucket"], ServerSideEncryptionConfiguration={"Rules": [rule]}
-    )
+    s3.put_bucket_encryption(Bucket=outputs["audit_bucket"], ServerSideEncryptionConfiguration={"Rules": [rule]})
     other_code = io.BytesIO()
     with zipfile.ZipFile(other_code, "w") as package:
         package.writestr("other.py", "")
@@ -82,7 +80,9 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
     # Tags and subscriptions are taken away again.
     project.options |= {"tags": {}, "subscriptions": [], "purge_subscriptions": True}
     project.run("deploy").ok()
-    project.options["subscriptions"] = [{"protocol": "sqs", "endpoint": project.outputs("activities")["failure_queue_arn"]}]
+    project.options["subscriptions"] = [
+        {"protocol": "sqs", "endpoint": project.outputs("activities")["failure_queue_arn"]}
+    ]
     project.run("deploy").ok()
     project.options["subscriptions"][0]["filter_policy"] = {"eventName": ["REMOVE"]}
     project.run("deploy").ok()

@@ -515,9 +515,10 @@ def test_a_policy_for_one_resource_holds_for_calls_that_name_it_in_the_body(own,
         tags = [{"Key": "a", "Value": "b"}]
         arn = "arn:aws:dynamodb:us-east-1:000000000000:table/{}"
         dynamodb = own.client("dynamodb", "deployer")
-        assert "AccessDenied" not in refused(
-            dynamodb.tag_resource, ResourceArn=arn.format("scoped-none"), Tags=tags
-        )["Code"]
+        assert (
+            "AccessDenied"
+            not in refused(dynamodb.tag_resource, ResourceArn=arn.format("scoped-none"), Tags=tags)["Code"]
+        )
         assert refused(dynamodb.tag_resource, ResourceArn=arn.format("other"), Tags=tags)["Code"] == (
             "AccessDeniedException"
         )
@@ -556,7 +557,9 @@ def test_the_default_version_of_a_policy_can_be_moved(own):
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(statement(["s3:PutObject"])))
     iam.set_default_policy_version(PolicyArn=arn, VersionId="v2")
     assert iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] == "v2"
-    versions = {each["VersionId"]: each["IsDefaultVersion"] for each in iam.list_policy_versions(PolicyArn=arn)["Versions"]}
+    versions = {
+        each["VersionId"]: each["IsDefaultVersion"] for each in iam.list_policy_versions(PolicyArn=arn)["Versions"]
+    }
     assert versions == {"v1": False, "v2": True}
 
 

@@ -217,7 +217,9 @@ def test_waiting_ends_with_what_the_table_was_doing():
 def test_a_table_busy_for_too_long_fails_with_the_words_of_aws():
     aws = AwsTable()
     run(aws, **NEW)
-    aws._update_table = lambda **request: (_ for _ in ()).throw(error("ResourceInUseException", "being backed up"))
+    aws._update_table = lambda **request: (_unused for _unused in ()).throw(
+        error("ResourceInUseException", "being backed up")
+    )
     with pytest.raises(AnsibleAWSError, match="Failed to update the table: .*being backed up"):
         run(aws, **NEW, deletion_protection_enabled=True, timeout=60)
 
@@ -291,7 +293,7 @@ def test_a_refused_change_of_time_to_live_says_when_to_run_again():
     real = aws._update_time_to_live
 
     def once(**request):
-        aws._update_time_to_live = lambda **_request: (_ for _ in ()).throw(
+        aws._update_time_to_live = lambda **_request: (_unused for _unused in ()).throw(
             error("ValidationException", "Time to live has been modified multiple times within a fixed interval")
         )
         return real(**request)

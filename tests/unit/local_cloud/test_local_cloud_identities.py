@@ -90,7 +90,7 @@ def test_a_key_that_iam_does_not_know_is_replaced(settings, iam):
 
 def test_keys_that_are_written_down_nowhere_make_room(settings, iam):
     iam.create_user(UserName="deployer", Path="/cloudcdc/")
-    for _ in range(2):  # as many as IAM allows
+    for _unused in range(2):  # as many as IAM allows
         iam.create_access_key(UserName="deployer")
     identities.bootstrap(settings, iam)
     assert len(iam.list_access_keys(UserName="deployer")["AccessKeyMetadata"]) == 1

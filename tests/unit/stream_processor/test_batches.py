@@ -44,7 +44,7 @@ def three():
 @given(batches())
 def test_every_change_is_audited_and_then_notified_in_order(batch):
     transport = FakeTransport()
-    answer, _ = run(batch, transport)
+    answer, _unused = run(batch, transport)
     assert answer == {"batchItemFailures": []}
     assert transport.calls == [(stage, number) for number in numbers_of(batch) for stage in ("audit", "notify")]
     assert len(transport.objects) == len(batch)
@@ -57,7 +57,7 @@ def test_the_first_failure_stops_the_batch_and_is_reported(batch, data):
     stage = data.draw(STAGES)
     numbers = numbers_of(batch)
     transport = FakeTransport(fail_at(stage, numbers[at], TransportError("ClientError", "InternalError")))
-    answer, _ = run(batch, transport)
+    answer, _unused = run(batch, transport)
     assert answer == {"batchItemFailures": [{"itemIdentifier": numbers[at]}]}
     before = [(done, number) for number in numbers[:at] for done in ("audit", "notify")]
     failed = [("audit", numbers[at])] + ([("notify", numbers[at])] if stage == "notify" else [])
@@ -78,8 +78,8 @@ def test_redelivered_from_the_failure_on_nothing_is_lost_and_audit_failures_repe
         return None
 
     transport, rest = FakeTransport(fail_once), batch
-    for _ in range(len(batch) + len(faults)):
-        answer, _ = run(rest, transport)
+    for _unused in range(len(batch) + len(faults)):
+        answer, _unused = run(rest, transport)
         if not answer["batchItemFailures"]:
             break
         # As Lambda does: everything from the reported number on comes again.
@@ -122,7 +122,7 @@ def test_no_clock_decides_what_is_written(monkeypatch):
     monkeypatch.setattr(stream_processor.layout, "datetime", NoClock)
     monkeypatch.setattr("stream_processor.handler.datetime", Early)
     monkeypatch.setattr(time, "time", lambda: 0.0)
-    _, (line,) = run(batch, earlier)
+    _unused, (line,) = run(batch, earlier)
     assert line["newest_change_age_ms"] == 0
     assert earlier.objects == now.objects
     assert earlier.notifications == now.notifications
@@ -131,7 +131,7 @@ def test_no_clock_decides_what_is_written(monkeypatch):
 def test_a_change_that_was_audited_already_is_notified_again_and_counted_so():
     transport = FakeTransport()
     run([sample("insert")], transport)
-    _, (line,) = run([sample("insert")], transport)
+    _unused, (line,) = run([sample("insert")], transport)
     assert (line["audited"], line["already_there"], line["notified"]) == (0, 1, 1)
     assert len(transport.objects) == 1
 
@@ -151,14 +151,14 @@ def test_the_lowest_undone_number_is_reported_even_of_an_unordered_batch():
     first, second, third = three()
     batch = [second, third, first]
     transport = FakeTransport(fail_at("audit", third["dynamodb"]["SequenceNumber"], TransportError("ClientError")))
-    answer, _ = run(batch, transport)
+    answer, _unused = run(batch, transport)
     assert answer == {"batchItemFailures": [{"itemIdentifier": first["dynamodb"]["SequenceNumber"]}]}
 
 
 def test_numbers_are_compared_as_numbers():
     batch = [make_record(number=number) for number in (10**21, 9 * 10**20)]
     transport = FakeTransport(lambda stage, number: TransportError("ClientError"))
-    answer, _ = run(batch, transport)
+    answer, _unused = run(batch, transport)
     assert answer == {"batchItemFailures": [{"itemIdentifier": str(9 * 10**20)}]}
 
 
@@ -169,7 +169,7 @@ def test_a_malformed_record_fails_alone_and_after_those_before_it(missing):
     transport = FakeTransport()
     answer, (failure, line) = run(batch, transport)
     assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[1]}]}
-    assert [number for _, number in transport.calls] == [numbers_of(batch)[0]] * 2
+    assert [number for _unused, number in transport.calls] == [numbers_of(batch)[0]] * 2
     assert (failure["stage"], failure["error_type"]) == ("envelope", "MalformedRecord")
     assert missing in failure["detail"]
     assert (line["records"], line["failures"]) == (3, 2)
@@ -202,7 +202,7 @@ def test_the_last_call_of_a_tumbling_window_has_no_records_and_gets_its_state_ba
 
 
 def test_state_comes_back_with_records_too():
-    answer, _ = run([sample("insert")], FakeTransport(), **WINDOW, state={})
+    answer, _unused = run([sample("insert")], FakeTransport(), **WINDOW, state={})
     assert answer == {"batchItemFailures": [], "state": {}}
 
 
@@ -223,6 +223,6 @@ def test_when_time_runs_out_the_rest_is_reported_instead_of_timing_out():
 
 def test_a_function_with_a_short_timeout_still_makes_progress():
     batch, transport = three(), FakeTransport()
-    answer, _ = run(batch, transport, FakeContext(remaining=3000, step=700))
+    answer, _unused = run(batch, transport, FakeContext(remaining=3000, step=700))
     assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[1]}]}
     assert len(transport.notifications) == 1

@@ -29,7 +29,7 @@ def test_a_batch_is_one_line_of_counts():
     big = make_record(new={"Id": {"S": "item"}, "a": {"S": "x" * 40000}}, number=10**21)
     records = [sample("insert"), sample("modify"), sample("remove"), sample("ttl_remove"), big]
     transport = FakeTransport()
-    (line,), _ = lines_of(records, transport, notification_max_bytes=32768)
+    (line,), _unused = lines_of(records, transport, notification_max_bytes=32768)
     age, duration = line.pop("newest_change_age_ms"), line.pop("duration_ms")
     assert isinstance(age, int)
     assert isinstance(duration, int)
@@ -55,7 +55,7 @@ def test_a_failed_batch_adds_one_line_that_says_where_and_why():
     records = [sample("insert"), sample("modify"), sample("remove")]
     number = sample("modify")["dynamodb"]["SequenceNumber"]
     transport = FakeTransport(fail_at("notify", number, TransportError("ClientError", "KMSAccessDenied")))
-    (failure, line), _ = lines_of(records, transport)
+    (failure, line), _unused = lines_of(records, transport)
     del failure["timestamp"]
     assert failure == {
         "level": "ERROR",
@@ -74,7 +74,7 @@ def test_a_failed_batch_adds_one_line_that_says_where_and_why():
 def test_an_unexpected_error_says_where_it_was_raised_and_not_what_it_said():
     number = sample("insert")["dynamodb"]["SequenceNumber"]
     transport = FakeTransport(fail_at("audit", number, KeyError("customer 7")))
-    (failure, _), text = lines_of([sample("insert")], transport)
+    (failure, _unused), text = lines_of([sample("insert")], transport)
     assert failure["error_type"] == "KeyError"
     assert failure["detail"].startswith("fakes.py:")
     assert "customer" not in text

@@ -65,7 +65,7 @@ def invoke(*records):
 def test_changes_arrive_as_audit_objects_and_notifications(cloud):
     records = [sample(name) for name in ("insert", "modify", "remove", "ttl_remove")]
     assert invoke(*records) == {"batchItemFailures": []}
-    audited = [validated(json.loads(body)) for _, body in sorted(cloud.objects().items())]
+    audited = [validated(json.loads(body)) for _unused, body in sorted(cloud.objects().items())]
     assert [envelope["eventID"] for envelope in audited] == [record["eventID"] for record in records]
     notified = cloud.notifications()
     assert sorted(note["Subject"] for note in notified) == [

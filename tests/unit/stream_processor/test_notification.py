@@ -42,7 +42,7 @@ def sent_bytes(note):
     ],
 )
 def test_what_a_notification_says(name, subject, message):
-    note, details, envelope, _ = notification_of(sample(name))
+    note, details, envelope, _unused = notification_of(sample(name))
     assert (note.subject, json.loads(note.message)["message"]) == (subject, message)
     assert list(json.loads(note.message)) == ["details", "message"]
     assert note.attributes == {"eventName": envelope["eventName"], "table": envelope["table"]}
@@ -91,7 +91,7 @@ def test_a_list_of_changed_attributes_that_is_too_long_is_left_out_too():
     keys = {"Id": {"S": "x"}}
     names = [f"{'n' * 240}{position:04}" for position in range(300)]
     new = {**keys, **{name: {"S": "v"} for name in names}}
-    _, details, envelope, audit = notification_of(make_record(keys, old=keys, new=new), NOTIFICATION_MIN_BYTES)
+    _unused, details, envelope, audit = notification_of(make_record(keys, old=keys, new=new), NOTIFICATION_MIN_BYTES)
     assert envelope["changedAttributes"] == names
     dropped = ("oldImage", "newImage", "changedAttributes")
     assert details == {**{name: value for name, value in envelope.items() if name not in dropped}, "audit": audit}
@@ -103,7 +103,7 @@ def test_the_longest_keys_of_dynamodb_fit_the_smallest_limit():
     record = make_record(keys, old={**keys, "a": {"S": "x" * 40000}}, new=keys, table="t" * 255)
     marker = {"id": "i" * 64, "time": "2026-01-01T00:00:00Z"}
     record.update(replay=marker, redrive=marker, userIdentity=sample("ttl_remove")["userIdentity"])
-    note, _, _, _ = notification_of(record, NOTIFICATION_MIN_BYTES)
+    note, _unused, _unused, _unused = notification_of(record, NOTIFICATION_MIN_BYTES)
     assert note.claim_check
     assert sent_bytes(note) <= NOTIFICATION_MIN_BYTES
 

@@ -74,7 +74,7 @@ def test_a_conflict_that_ends_in_the_other_s_success_is_success(stub):
 
 
 def test_a_conflict_that_stays_fails(stub):
-    for _ in range(3):
+    for _unused in range(3):
         stub.s3.add_client_error("put_object", **CONFLICT)
     with pytest.raises(TransportError) as failed:
         stub.put()
@@ -124,7 +124,7 @@ def test_an_answer_that_never_comes_fails_by_its_type():
 
 def test_clients_are_made_at_first_use_and_kept(stub):
     assert stub.made == []
-    for _ in range(2):
+    for _unused in range(2):
         stub.s3.add_response("put_object", {})
         stub.sns.add_response("publish", {"MessageId": "m"})
         stub.put()

@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""What `make demo` deployed and proved, from the outputs and reports in build/: tools/demo_summary.py ENVIRONMENT"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+BUILD = Path(__file__).resolve().parents[1] / "build"
+DEPLOYED = {
+    "table": "table_name",
+    "function": "function_name",
+    "mapping": "event_source_mapping_uuid",
+    "audit bucket": "audit_bucket",
+    "change topic": "change_topic_arn",
+    "alarm topic": "alarm_topic_arn",
+    "failure queue": "failure_queue_url",
+    "log group": "log_group",
+    "alarms": "alarm_names",
+}
+
+
+def pipeline(outputs: dict, report: dict) -> list[str]:
+    lines = [
+        f"  {what:<14} {', '.join(v) if isinstance(v := outputs[key], list) else v}" for what, key in DEPLOYED.items()
+    ]
+    for change in report["changes"]:
+        lines.append(
+            f"  {change['event_name']:<6} of item {change['item']}: audited in {change['audit_latency_ms']} ms, "
+            f"notified in {change['notification_latency_ms']} ms ({change['notification'].replace('_', ' ')})"
+        )
+    for channel, latency in report["latency"].items():
+        lines.append(f"  {channel:<14} median {latency['median']} ms, p95 {latency['p95']} ms, max {latency['max']} ms")
+    return lines
+
+
+def main(environment: str) -> int:
+    for file in sorted((BUILD / "outputs" / environment).glob("*.json")):
+        outputs = json.loads(file.read_text())
+        report = json.loads((BUILD / "verify" / environment / file.name).read_text())
+        print(f"\n{file.stem}, deployed to {outputs['endpoint_url']} and verified:")
+        print("\n".join(pipeline(outputs, report)))
+    print(
+        '\nThe local cloud goes on running. Look around with: . .venv/bin/activate; eval "$(python -m local_cloud env)"'
+    )
+    print("Stop it with: make local-down")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
