@@ -62,8 +62,10 @@ integration: setup ## Modules, identities, kills and edge cases against the loca
 	pytest tests/integration --junitxml=build/test/integration.xml
 
 .PHONY: molecule
+molecule: MOLECULE_SCENARIOS = $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 molecule: setup ## The role end to end on the local cloud, IAM enforced: make molecule SCENARIO=default
-	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+	@molecule reset $(MOLECULE_SCENARIOS) >/dev/null # forgets a run that was killed
+	molecule test $(MOLECULE_SCENARIOS)
 
 .PHONY: test-matrix
 test-matrix: ## Unit tests, lint and the default scenario on both supported sets

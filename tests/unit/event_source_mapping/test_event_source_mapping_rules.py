@@ -75,7 +75,7 @@ def test_what_aws_takes_has_no_problem(options):
         ({"filter_criteria": [{"eventName": ["INSERT"]}, "{"]}, "filter_criteria[1]: the pattern is not JSON"),
         ({"function_name": "arn:aws:iam::123456789012:role/x"}, "function_name is"),
         ({"function_name": "f" * 65}, "at most 64"),
-        ({"event_source_arn": STREAM.split("/stream/")[0]}, "LatestStreamArn"),
+        ({"event_source_arn": STREAM.split("/stream/", maxsplit=1)[0]}, "LatestStreamArn"),
         ({"event_source_arn": QUEUE}, "ARN of the table's stream"),
         ({"event_source_arn": ""}, "event_source_arn is ''"),
         ({"uuid": "5"}, "36 characters"),

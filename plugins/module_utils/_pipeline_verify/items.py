@@ -1,0 +1,227 @@
+# -*- coding: utf-8 -*-
+# Copyright: cloudcdc maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The test items of a run and their changes, for any key schema. Pure.
+
+An item's keys follow from the run id and the item's number alone, so that a later run can find and remove what a
+killed run left.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..aws import InputError
+from ..event_filter import UNKNOWN, PatternError, passes
+from .dynamodb_json import attributes_problem, canonical_json, in_stream_form, item_hash
+
+#: The attributes by which an item is known as this run's: whose it is, how often it was written, what makes it large.
+RUN = "cloudcdc_verify_run"
+STEP = "cloudcdc_verify_step"
+PAD = "cloudcdc_verify_pad"
+
+EVENT_NAMES = ("INSERT", "MODIFY", "REMOVE")
+
+_OLD_VIEWS = ("NEW_AND_OLD_IMAGES", "OLD_IMAGE")
+_NEW_VIEWS = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
+_ITEM_MAX_BYTES = 400 * 1024
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The table and its stream, as far as a change of it can be predicted from them."""
+
+    table_name: str
+    table_arn: str
+    stream_arn: str
+    region: str
+    view_type: str
+    #: Name and type (S, N, B) of each key attribute, the hash key first.
+    key_schema: tuple[tuple[str, str], ...]
+
+    @property
+    def label(self) -> str:
+        return self.stream_arn.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One test item: its keys, and all of its attributes after the first and the second write."""
+
+    keys: dict[str, Any]
+    first: dict[str, Any]
+    second: dict[str, Any]
+    large: bool = False
+
+    @property
+    def hash(self) -> str:
+        return item_hash(self.keys)
+
+    @property
+    def identity(self) -> str:
+        """Equal for equal keys."""
+        return canonical_json(self.keys)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change and what the pipeline must make of it."""
+
+    item: Item
+    event_name: str
+    old_image: dict[str, Any] | None
+    new_image: dict[str, Any] | None
+    #: Whether the filters let it through; None when that hangs on what only AWS knows.
+    expected: bool | None = True
+    #: Whether its images alone are more than a notification may hold.
+    over_limit: bool = False
+
+    @property
+    def name(self) -> str:
+        """How reports and errors call it."""
+        return f"{self.event_name} of item {self.item.hash}"
+
+
+def key_schema(table: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and types of the key attributes, from DescribeTable's answer; the hash key first."""
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    keys = sorted(table["KeySchema"], key=lambda each: each["KeyType"] != "HASH")
+    return tuple((each["AttributeName"], types[each["AttributeName"]]) for each in keys)
+
+
+def item_keys(schema: Iterable[tuple[str, str]], run_id: str, number: int, awkward: bool) -> dict[str, Any]:
+    """The keys of a run's item. Two neighbours share the hash key's value where there is a range key as well."""
+    names = list(schema)
+    parts = [number] if len(names) == 1 else [number // 2, number]
+    return {
+        name: {kind: _key_value(kind, run_id, role, parts[role], awkward)} for role, (name, kind) in enumerate(names)
+    }
+
+
+def _key_value(kind: str, run_id: str, role: int, part: int, awkward: bool) -> str:
+    if kind == "S" and awkward:
+        return f"cloudcdc-verify/{run_id}/{part} \U0001f994/\u00fc"
+    if kind == "S":
+        return f"cloudcdc-verify-{run_id}-{part}"
+    digest = hashlib.sha256(f"{run_id}/{role}/{part}".encode()).digest()
+    if kind == "B":
+        return base64.b64encode(digest).decode()
+    # 38 digits, the last one not 0: DynamoDB gives such a number back as it was written.
+    return str((10**37 + int.from_bytes(digest, "big") % (9 * 10**37)) | 1)
+
+
+def check_attributes(attributes: dict[str, Any], schema: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The user's further attributes in the form of a stream record; InputError when they cannot be written."""
+    problem = attributes_problem(attributes)
+    if problem:
+        raise InputError(f"item_attributes: {problem}.")
+    key_names = {name for name, _kind in schema}
+    for name in attributes:
+        if name in key_names:
+            raise InputError(f"item_attributes holds the key attribute {name}; the run chooses the keys itself.")
+        if name in (RUN, STEP, PAD):
+            raise InputError(f"item_attributes holds {name}, which marks the run's own items; choose another name.")
+    if key_names & {RUN, STEP, PAD}:
+        raise InputError(f"A key attribute of the table has one of the names {RUN}, {STEP}, {PAD} of the run's marks.")
+    return {name: in_stream_form(value) for name, value in attributes.items()}
+
+
+def make_items(
+    schema: tuple[tuple[str, str], ...],
+    run_id: str,
+    count: int,
+    awkward: bool,
+    attributes: dict[str, Any],
+    large_pad: int = 0,
+) -> list[Item]:
+    """The run's items; with ``large_pad`` one more, that many bytes larger in both of its versions."""
+    return [
+        _make_item(item_keys(schema, run_id, number, awkward), run_id, attributes, large_pad if number == count else 0)
+        for number in range(count + bool(large_pad))
+    ]
+
+
+def _make_item(keys: dict[str, Any], run_id: str, attributes: dict[str, Any], pad: int) -> Item:
+    def version(step: int, letter: str) -> dict[str, Any]:
+        image = {**attributes, **keys, RUN: {"S": run_id}, STEP: {"N": str(step)}}
+        return {**image, PAD: {"S": letter * pad}} if pad else image
+
+    return Item(keys, version(1, "a"), version(2, "b"), bool(pad))
+
+
+def large_pad(view_type: str, limit: int, attributes: dict[str, Any]) -> int:
+    """How many bytes make a change's images pass ``limit``; InputError when no item of this stream can."""
+    images = (view_type in _OLD_VIEWS) + (view_type in _NEW_VIEWS)
+    if not images:
+        raise InputError(f"large_item needs a stream with images; the stream view type is {view_type}.")
+    pad = limit // images + 1024
+    # The keys take up to 3 KiB; the rest is for the marks.
+    if pad + len(canonical_json(attributes).encode("utf-8")) + 4096 > _ITEM_MAX_BYTES:
+        raise InputError(
+            f"large_item cannot pass notification_max_bytes ({limit}) with {images} image(s) of at most "
+            f"{_ITEM_MAX_BYTES} bytes, DynamoDB's limit of an item; leave large_item out."
+        )
+    return pad
+
+
+def plan_changes(
+    items: Iterable[Item], stream: Stream, patterns: Iterable[Any], limit: int, now: datetime
+) -> list[Change]:
+    """Every change of every item in the order of writing: all INSERTs, all MODIFYs, all REMOVEs.
+
+    So the changes of one item stand apart, with those of other items between them, as in real traffic.
+    """
+    patterns = list(patterns)
+    items = list(items)
+    return [_change(item, name, stream, patterns, limit, now) for name in EVENT_NAMES for item in items]
+
+
+def _change(item: Item, event_name: str, stream: Stream, patterns: list[Any], limit: int, now: datetime) -> Change:
+    old, new = {"INSERT": (None, item.first), "MODIFY": (item.first, item.second), "REMOVE": (item.second, None)}[
+        event_name
+    ]
+    old = old if stream.view_type in _OLD_VIEWS else None
+    new = new if stream.view_type in _NEW_VIEWS else None
+    record = predicted_record(event_name, item.keys, old, new, stream, now)
+    try:
+        expected = passes(patterns, record)
+    except PatternError as exc:
+        raise InputError(f"A filter of the event source mapping cannot be evaluated: {exc}.") from exc
+    pads = sum(len(image[PAD]["S"]) for image in (old, new) if image and PAD in image)
+    return Change(item, event_name, old, new, expected, pads > limit)
+
+
+def predicted_record(
+    event_name: str,
+    keys: dict[str, Any],
+    old: dict[str, Any] | None,
+    new: dict[str, Any] | None,
+    stream: Stream,
+    now: datetime,
+) -> dict[str, Any]:
+    """The stream record that a change will have, as the mapping's filters see it."""
+    change: dict[str, Any] = {
+        "ApproximateCreationDateTime": int(now.timestamp()),
+        "Keys": keys,
+        "SequenceNumber": UNKNOWN,
+        "SizeBytes": UNKNOWN,
+        "StreamViewType": stream.view_type,
+    }
+    if old is not None:
+        change["OldImage"] = old
+    if new is not None:
+        change["NewImage"] = new
+    return {
+        "eventID": UNKNOWN,
+        "eventName": event_name,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": stream.region,
+        "eventSourceARN": stream.stream_arn,
+        "dynamodb": change,
+    }

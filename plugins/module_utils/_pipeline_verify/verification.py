@@ -1,0 +1,170 @@
+# -*- coding: utf-8 -*-
+# Copyright: cloudcdc maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One verification: look around, write changes, wait for the evidence, clean up, judge."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..aws import InputError
+from . import ledger as evidence
+from .api import Metrics
+from .clock import Clock
+from .envelope import hour_prefix, read_envelope
+from .items import check_attributes, large_pad, make_items, plan_changes
+from .judging import Judge, mapping_words
+from .ledger import AUDIT, NOTIFICATION, Check, Ledger
+from .scene import Options, Rooms, Scene, look_around
+from .temporary import Identity, Inbox, Writer, remove_leftovers
+
+#: SQS wants a second between a queue's creation and its use.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
+_QUEUE_PAUSE = 1
+#: How far before the start and after now the log's hours are looked at, should clocks differ.
+_MARGIN = timedelta(minutes=1)
+#: How long a change that must not come is awaited, on top of the mapping's batching window (seconds).
+_ABSENCE_SECONDS = 5
+#: How often a look asks the queue for more: other traffic may never let it run empty.
+_RECEIVES_A_LOOK = 50
+
+
+class Verification:
+    """The whole of it. ``cleanup_problems`` says what could not be removed, also when :meth:`run` ends in an error."""
+
+    def __init__(self, rooms: Rooms, metrics: Metrics, options: Options, clock: Clock) -> None:
+        self._rooms, self._metrics, self._options, self._clock = rooms, metrics, options, clock
+        count = options.items + options.large_item
+        self._identity = Identity(options.table_name, secrets.token_hex(8), count, options.awkward_keys)
+        self.cleanup_problems: list[str] = []
+
+    def preview(self) -> dict[str, Any]:
+        """Check mode: what a run would do. Writes nothing."""
+        scene, ledger = self._prepare()
+        awaited = sum(1 for trace in ledger.traces if trace.change.expected)
+        message = (
+            f"Would insert, modify and remove {self._identity.items} item(s) in table {scene.stream.table_name} and "
+            f"await {awaited} of {len(ledger.traces)} changes. All that a run reads can be read."
+        )
+        checks = [Check("mapping", True, mapping_words(scene.mapping))]
+        return {"message": message, "checks": _told(checks), "changes": [], "latency": {}, "run_id": ""}
+
+    def run(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the pipeline is proven, and the report."""
+        scene, ledger = self._prepare()
+        start = self._clock.utc()
+        deadline = self._prove(scene, ledger, start)
+        judge = Judge(scene, self._rooms, self._metrics, self._options, self._clock, ledger)
+        checks = judge.checks(start, deadline)
+        made = "items, queue and subscription are removed"
+        checks.append(evidence.judged("cleanup", self.cleanup_problems, made))
+        proven, message = evidence.summary(ledger, checks, judge.where_to_look)
+        return proven, {
+            "message": message,
+            "checks": _told(checks),
+            "changes": [ledger.change_report(trace, start, self._clock.utc()) for trace in ledger.traces],
+            "latency": ledger.latency(),
+            "run_id": ledger.run_id,
+        }
+
+    def _prepare(self) -> tuple[Scene, Ledger]:
+        """The pipeline, and the changes to be made. Everything that can be refused is refused here."""
+        options, identity = self._options, self._identity
+        scene = look_around(self._rooms, options, self._clock)
+        stream, limit = scene.stream, options.notification_max_bytes
+        attributes = check_attributes(options.item_attributes, stream.key_schema)
+        pad = large_pad(stream.view_type, limit, attributes) if options.large_item else 0
+        items = make_items(stream.key_schema, identity.run_id, options.items, options.awkward_keys, attributes, pad)
+        changes = plan_changes(items, stream, scene.patterns, limit, self._clock.utc())
+        if not any(change.expected for change in changes):
+            raise InputError(
+                f"The filters of the event source mapping {scene.mapping['UUID']} let none of the test changes "
+                "through for certain, so nothing could be proven; give item_attributes that they let through."
+            )
+        notified = bool(options.change_topic_arn)
+        return scene, Ledger(identity.run_id, changes, stream, options.audit_bucket, options.audit_prefix, notified)
+
+    def _prove(self, scene: Scene, ledger: Ledger, start: datetime) -> float:
+        """Make the changes and wait for them; gives the deadline. Whatever happens, what was made is removed."""
+        rooms, run_id = self._rooms, self._identity.run_id
+        inbox, writer = Inbox(rooms.topic, scene.queue_arn(run_id)), Writer(rooms.table, run_id)
+        try:
+            remove_leftovers(rooms.topic, rooms.table, scene, self._clock)
+            inbox.open(self._identity.tags)
+            self._clock.pause(_QUEUE_PAUSE if rooms.topic else 0)
+            for trace in ledger.traces:
+                self._clock.check()
+                writer.write(trace.change)
+                trace.written_at = self._clock.now()
+            deadline = self._clock.now() + self._options.timeout
+            self._wait(Watch(rooms, inbox, ledger, self._clock, start), deadline, scene.window_seconds)
+        finally:
+            self.cleanup_problems += writer.clean_up() + inbox.clean_up()
+        return deadline
+
+    def _wait(self, watch: Watch, deadline: float, window_seconds: int) -> None:
+        ledger, interval = watch.ledger, self._options.poll_interval
+        watch.look()
+        while not ledger.complete() and self._clock.now() < deadline:
+            if ledger.missing(NOTIFICATION) and self._rooms.topic:
+                watch.look(interval)  # the queue does the waiting
+            else:
+                self._clock.pause(interval)
+                watch.look()
+        if ledger.complete() and ledger.filtered_out():
+            # They were written before the last change that came, but a batch of their own may be on its way.
+            self._clock.pause(window_seconds + _ABSENCE_SECONDS)
+            watch.look()
+
+
+class Watch:
+    """Brings what the queue and the audit log have to the ledger."""
+
+    def __init__(self, rooms: Rooms, inbox: Inbox, ledger: Ledger, clock: Clock, start: datetime) -> None:
+        self.ledger = ledger
+        self._audit, self._inbox, self._clock, self._start = rooms.audit, inbox, clock, start
+
+    def look(self, wait_seconds: int = 0) -> None:
+        """Take in what is there now; wait so long for a first message."""
+        self._receive(wait_seconds)
+        for key in self.ledger.audit_keys_to_read():
+            self._read(key)
+        if self.ledger.missing(AUDIT) or self.ledger.filtered_out():
+            self._list()
+
+    def _receive(self, wait_seconds: int) -> None:
+        for turn in range(_RECEIVES_A_LOOK):
+            self._clock.check()
+            count, messages = self._inbox.receive(0 if turn else wait_seconds)
+            for message in messages:
+                self.ledger.take_message(message, self._clock.now())
+            if not count:
+                return
+
+    def _list(self) -> None:
+        known = {key for trace in self.ledger.traces for key in trace.audits}
+        for hour in hours(self._start - _MARGIN, self._clock.utc() + _MARGIN, self.ledger.prefix):
+            self._clock.check()
+            for key in self._audit.find(hour, self.ledger.hashes):
+                if key not in known:
+                    self._read(key)
+
+    def _read(self, key: str) -> None:
+        body = self._audit.read(key)
+        if body is not None:
+            self.ledger.take_audit(key, read_envelope(body), self._clock.now())
+
+
+def hours(start: datetime, end: datetime, prefix: str) -> list[str]:
+    """The audit log's folders from one moment to another."""
+    hour, found = start.replace(minute=0, second=0, microsecond=0), []
+    while hour <= end:
+        found.append(hour_prefix(prefix, hour))
+        hour += timedelta(hours=1)
+    return found
+
+
+def _told(checks: list[Check]) -> list[dict[str, Any]]:
+    return [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
