@@ -11,6 +11,7 @@ from __future__ import annotations
 from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorHandler
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.policy import compare_policies
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     ansible_dict_to_boto3_tag_list,
@@ -19,6 +20,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
 )
 
 __all__ = [
+    "AWSRetry",
     "AnsibleAWSError",
     "AnsibleAWSModule",
     "InputError",
@@ -27,6 +29,7 @@ __all__ = [
     "boto3_tag_list_to_ansible_dict",
     "client",
     "compare_aws_tags",
+    "compare_policies",
     "error_code",
     "error_message",
 ]

@@ -14,9 +14,12 @@ import json
 import re
 from typing import Any
 
-from ansible_collections.amazon.aws.plugins.module_utils.policy import compare_policies
-
-from .aws import ansible_dict_to_boto3_tag_list, boto3_tag_list_to_ansible_dict, compare_aws_tags
+from .aws import (
+    ansible_dict_to_boto3_tag_list,
+    boto3_tag_list_to_ansible_dict,
+    compare_aws_tags,
+    compare_policies,
+)
 from .runner import Plan, Step
 
 # https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
