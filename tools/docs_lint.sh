@@ -7,6 +7,10 @@ unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "$0")/.."
 work=$PWD/build/docs_lint
 copy=$(tools/copy_collection.sh "$work")
+# antsibull-docs copies the collections it builds on by what git knows of them, and git knows nothing of a virtual
+# environment in this checkout: it must not find the checkout.
+GIT_CEILING_DIRECTORIES=$(pwd -P)
+export GIT_CEILING_DIRECTORIES
 export ANSIBLE_CONFIG=$copy/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$work ANSIBLE_NOCOLOR=1
 cd "$copy"
 
