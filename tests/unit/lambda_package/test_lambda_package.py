@@ -52,6 +52,9 @@ def run(src, tmp_path, capsys):
 
     def run_module(check=False, **options):
         given = {"src": str(src), "dest": str(tmp_path / "build/processor.zip"), **options}
+        (tmp_path / "tmp").mkdir(
+            exist_ok=True
+        )  # a missing one is warned of, and Ansible keeps its warnings to the next test
         internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": str(tmp_path / "tmp")}
         with patch_module_args({**given, **internal}), pytest.raises(SystemExit):
             lambda_package.main()

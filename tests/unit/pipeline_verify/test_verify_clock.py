@@ -18,6 +18,16 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipelin
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@pytest.fixture(autouse=True)
+def none_ignored():
+    """Whoever started the tests may have chosen to ignore a signal, as nohup does."""
+    former = {number: signal.getsignal(number) for number in ENDING}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_the_run_at_its_next_pause_and_not_before(number):
     with Signals() as signals:
