@@ -15,7 +15,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4.0
 
 _TRANSITIONAL = ("Creating", "Enabling", "Updating", "Disabling", "Deleting")
 #: What Lambda says of a role, or of a policy, that is too new for it.
-_PROPAGATION = ("The provided execution role does not have permissions", "cannot be assumed")
+_PROPAGATION = ("execution role does not have permissions", "cannot be assumed", "ensure the role can perform")
 
 
 class Deadline:

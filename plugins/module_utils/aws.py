@@ -8,6 +8,8 @@ Everything else in module_utils imports from here, so a change in amazon.aws is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorHandler
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -39,9 +41,13 @@ class InputError(Exception):
     """What the user asked for cannot be; said before anything is written."""
 
 
-def client(module: AnsibleAWSModule, service: str):
-    """A boto3 client that retries throttles and 5xx answers with jitter (pass ``aws_retry=True`` to a call)."""
-    return module.client(service, retry_decorator=AWSRetry.jittered_backoff(retries=8, delay=0.5, max_delay=10))
+def client(module: AnsibleAWSModule, service: str, passing: Iterable[str] = ()):
+    """A boto3 client that retries throttles and 5xx answers with jitter (pass ``aws_retry=True`` to a call).
+
+    ``passing`` names further error codes that a later try gets over.
+    """
+    backoff = AWSRetry.jittered_backoff(retries=8, delay=0.5, max_delay=10, catch_extra_error_codes=list(passing))
+    return module.client(service, retry_decorator=backoff)
 
 
 #: Decorator: botocore's errors leave the function as AnsibleAWSError "Failed to <description>: <AWS's own words>".

@@ -15,6 +15,8 @@ from .runner import Plan, Step
 
 #: Seconds between two looks at a table that is not ready.
 PAUSE = 2
+#: How often tags that must be there are looked for again.
+_TAG_LOOKS = 3
 
 _WORDS = {
     "create_table": "create the table",
@@ -35,7 +37,7 @@ _TTL_HINT = (
 )
 _PROTECTED_HINT = (
     "the table has deletion protection: if it is to go, run with state=present and deletion_protection_enabled=false"
-    " first"
+    " first (in the role: deploy with ddb_stream_pipeline_deletion_protection_enabled=false)"
 )
 
 
@@ -112,6 +114,13 @@ class TableApi:
         """Let some time pass before the next try."""
         self._pause(f"The table {self.name} could not be created or found within {self._timeout} seconds.")
 
+    def may_pause(self) -> bool:
+        """Let some time pass and answer True, or answer False at once when the time is over."""
+        if self._out_of_time():
+            return False
+        self._sleep(PAUSE)
+        return True
+
     def _pause(self, complaint: str) -> None:
         if self._out_of_time():
             raise AnsibleAWSError(message=f"{complaint} Run again to go on from there, or give a longer wait_timeout.")
@@ -187,7 +196,7 @@ class TableResource:
             return None
         options, tags = self._options, known_tags
         if tags is None and table.reads_tags(options):
-            tags = self._api.tags(description["TableArn"])
+            tags = self._tags(description["TableArn"])
         if options["state"] == "absent":
             return table.settings_of(description, tags)
         return table.settings_of(
@@ -196,6 +205,18 @@ class TableResource:
             backups=self._api.backups() if table.reads_recovery(options) else None,
             ttl=self._api.ttl() if table.reads_ttl(options) else None,
         )
+
+    def _tags(self, arn: str) -> dict[str, str]:
+        """The table's tags. A table that was made a moment ago may not show those it was made with yet.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TagResource.html
+        """
+        tags = self._api.tags(arn)
+        looks = _TAG_LOOKS if self._options.get("required_tags") else 0
+        while not tags and looks and self._api.may_pause():
+            looks -= 1
+            tags = self._api.tags(arn)
+        return tags
 
     def _asked_key(self, there: str) -> str | None:
         """The ARN behind an alias in kms_key_id, looked up only when there is an ARN to compare it with."""

@@ -21,11 +21,11 @@ _AUDIT_PREFIX = re.compile(r"([A-Za-z0-9!_.*'()-]+/)+")
 _RANGES = {
     "memory_size": (128, 10_240),
     "timeout": (1, 900),
-    "notification_max_bytes": (32_768, 1_048_576),
+    "notification_max_bytes": (32_768, 262_144),
     "failure_queue_retention_period": (60, 1_209_600),
     "alarm_period": (60, 86_400),
     "verify_items": (1, 100),
-    "verify_timeout": (1, 3_600),
+    "verify_timeout": (1, 3_000),
     "verify_metrics_timeout": (0, 3_600),
 }
 

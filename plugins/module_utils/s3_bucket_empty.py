@@ -1,33 +1,60 @@
 # -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Emptying a bucket: every object, every version, every delete marker."""
+"""Emptying a bucket: every object, every version, every delete marker; and refusing to, where it is someone else's."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
+from .aws import (
+    AnsibleAWSError,
+    AnsibleAWSModule,
+    InputError,
+    aws_errors,
+    boto3_tag_list_to_ansible_dict,
+    client,
+    error_code,
+)
 from .runner import Plan, Step
 
 _GONE = ("NoSuchBucket", "404")
+
+
+def ownership_problem(bucket: str, carried: dict[str, str], required: dict[str, str], empty: bool) -> str:
+    """Why the bucket is not this task's to empty; '' when it is.
+
+    A bucket gets its tags after it is made, so one that is empty and has no tags at all may be what a killed run left.
+    """
+    lacking = [f"{key}={value}" for key, value in required.items() if carried.get(key) != str(value)]
+    if not lacking or (empty and not carried):
+        return ""
+    return (
+        f"required_tags: the bucket {bucket} exists, but does not carry the tag {', '.join(lacking)}, so it is not this"
+        " task's to change or empty. Use another bucket; to take this one over, put the tag on it."
+    )
 
 
 class BucketContents:
     """The contents of one bucket, for :func:`.runner.run_resource`."""
 
     def __init__(self, module: AnsibleAWSModule):
-        self.bucket = module.params["name"]
+        self.bucket: str = module.params["name"]
+        self.required: dict[str, str] = module.params["required_tags"] or {}
         self.s3 = client(module, "s3")
         self.deleted = 0
 
     def read(self) -> dict[str, Any]:
         try:
-            return {"empty": not self._page(1)}
+            empty = not self._page(1)
+            carried = self._tags() if self.required else {}
         except AnsibleAWSError as exc:
             if error_code(exc) in _GONE:
                 return {"empty": True}
             raise
+        if problem := ownership_problem(self.bucket, carried, self.required, empty):
+            raise InputError(problem)
+        return {"empty": empty}
 
     def plan(self, current: dict[str, Any] | None) -> Plan:
         steps = () if current["empty"] else (Step("delete_objects", {"Bucket": self.bucket}),)
@@ -49,6 +76,18 @@ class BucketContents:
         # The version id goes along even where it is "null", as that of objects older than the bucket's versioning is:
         # without it a versioned bucket only gets a delete marker on top.
         return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
+
+    def _tags(self) -> dict[str, str]:
+        try:
+            return self._tagging()
+        except AnsibleAWSError as exc:
+            if error_code(exc) == "NoSuchTagSet":
+                return {}
+            raise
+
+    @aws_errors("read the tags of the bucket")
+    def _tagging(self) -> dict[str, str]:
+        return boto3_tag_list_to_ansible_dict(self.s3.get_bucket_tagging(Bucket=self.bucket, aws_retry=True)["TagSet"])
 
     @aws_errors("delete the versions in the bucket")
     def _delete(self, page: list[dict[str, str]]) -> None:

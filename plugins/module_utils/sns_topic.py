@@ -128,6 +128,11 @@ def _protocol_problems(subscription: dict[str, Any], fifo: bool) -> list[str]:
         ]
     if protocol not in _ENDPOINTS:
         return [f"protocol is {protocol!r}; use one of {', '.join(_ENDPOINTS)}"]
+    if protocol == "https" and "@" in endpoint.partition("://")[2].partition("/")[0]:
+        return [
+            "endpoint holds a user name or password, which would stand in every list of the topic's subscriptions; use "
+            "an endpoint that checks SNS's signature instead"
+        ]
     form, what = _ENDPOINTS[protocol]
     if not form.fullmatch(_plain(protocol, endpoint)):
         return [f"endpoint is {endpoint!r}; with protocol {protocol} it must be {what}"]

@@ -13,6 +13,9 @@ from .runner import Plan
 
 #: What SNS answers for a topic, a subscription or a tagged resource that is not there.
 _NOT_FOUND = ("NotFound", "ResourceNotFound", "ResourceNotFoundException")
+#: What it answers while a deleted topic of the same name, or another call, is not done yet.
+#: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html#API_CreateTopic_Errors
+_PASSING = ("StaleTag", "StaleTagException", "ConcurrentAccess", "ConcurrentAccessException")
 
 
 class SnsTopic:
@@ -20,7 +23,7 @@ class SnsTopic:
 
     def __init__(self, module: AnsibleAWSModule) -> None:
         self.options = module.params
-        self.sns = client(module, "sns")
+        self.sns = client(module, "sns", passing=_PASSING)
         self.sts = client(module, "sts")
         self.arn = ""
         self.created = False

@@ -17,7 +17,7 @@ description:
     A run that was stopped goes on where it was.
 notes:
   - "Needs these actions: C(s3:ListBucketVersions) on the bucket; C(s3:DeleteObject) and C(s3:DeleteObjectVersion) on
-    its objects."
+    its objects; with O(required_tags) also C(s3:GetBucketTagging)."
 author:
   - cloudcdc maintainers (@cloudcdc)
 options:
@@ -25,6 +25,12 @@ options:
     description: The bucket. One that does not exist is empty.
     type: str
     required: true
+  required_tags:
+    description:
+      - Tags that the bucket must carry, else it belongs to someone else and the task fails, in check mode too.
+      - A bucket that is empty and has no tags at all passes, since it may be what a run left that was killed between
+        making the bucket and tagging it.
+    type: dict
 seealso:
   - module: amazon.aws.s3_bucket
   - name: DeleteObjects
@@ -42,6 +48,16 @@ EXAMPLES = r"""
 - name: Empty a bucket before it is removed
   cloudcdc.dynamodb_streams.s3_bucket_empty:
     name: activity-audit-cdc-dev-orders-111111111111-eu-central-1
+    required_tags:
+      "cloudcdc:pipeline": cdc/dev/orders
+
+- name: Only ask whether the bucket is this pipeline's
+  cloudcdc.dynamodb_streams.s3_bucket_empty:
+    name: activity-audit-cdc-dev-orders-111111111111-eu-central-1
+    required_tags:
+      "cloudcdc:pipeline": cdc/dev/orders
+  check_mode: true
+  changed_when: false
 """
 
 RETURN = r"""
@@ -58,7 +74,8 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucke
 
 
 def main() -> None:
-    module = AnsibleAWSModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
+    argument_spec = {"name": {"type": "str", "required": True}, "required_tags": {"type": "dict"}}
+    module = AnsibleAWSModule(argument_spec=argument_spec, supports_check_mode=True)
     run_resource(module, BucketContents(module))
 
 

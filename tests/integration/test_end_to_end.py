@@ -308,7 +308,29 @@ def test_a_table_of_someone_else_is_attached_to_and_never_deleted(fresh, tmp_pat
     assert resources(fresh.endpoint) == {"table": ["UserActivities-theirs"]}
 
 
-@pytest.mark.parametrize("tasks_done", [2, 5, 8, 11, 14])
+def test_a_bucket_of_someone_else_is_refused_before_any_write_and_never_emptied(fresh, tmp_path):
+    s3 = fresh.client("s3")
+    s3.create_bucket(Bucket="activity-audit-finance")
+    s3.put_object(Bucket="activity-audit-finance", Key="2019.csv", Body=b"theirs")
+    project = one_pipeline(fresh, tmp_path, audit_bucket_name="activity-audit-finance")
+    for run in (project.run("deploy"), project.run("teardown", "-e", "teardown_delete_data=true")):
+        assert run.returncode != 0
+        assert "activity-audit-finance exists, but does not carry the tag cloudcdc:pipeline" in run.failures()[0]
+    assert resources(fresh.endpoint) == {"bucket": ["activity-audit-finance"]}
+    assert s3.get_object(Bucket="activity-audit-finance", Key="2019.csv")["Body"].read() == b"theirs"
+
+
+def test_a_protected_table_stops_its_teardown_before_anything_is_removed(fresh, tmp_path):
+    project = one_pipeline(fresh, tmp_path, deletion_protection_enabled=True)
+    project.run("deploy").ok()
+    before = resources(fresh.endpoint)
+    run = project.run("teardown", "-e", "teardown_delete_data=true")
+    assert run.returncode != 0
+    assert "deletion protection" in run.failures()[0]
+    assert resources(fresh.endpoint) == before
+
+
+@pytest.mark.parametrize("tasks_done", [3, 6, 9, 12, 15])
 def test_a_deploy_killed_at_any_moment_is_completed_by_the_next(fresh, tmp_path, tasks_done):
     project = one_pipeline(fresh, tmp_path)
     killed_after(project, tasks_done)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import boto3
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSError
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSError, InputError
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket_empty import BucketContents
 from moto import mock_aws
 
+OWN = {"cloudcdc:pipeline": "cdc/dev/orders"}
+
 
 class FakeModule:
-    params = {"name": "audit"}
+    def __init__(self, required_tags=None):
+        self.params = {"name": "audit", "required_tags": required_tags}
 
     def client(self, service, retry_decorator=None):
         return WithRetry(boto3.client(service, region_name="us-east-1"))
@@ -77,6 +80,26 @@ def test_what_cannot_be_deleted_is_told_with_awss_words():
             return {"Errors": [{"Key": "locked", "Code": "AccessDenied", "Message": "Object is WORM protected"}]}
 
     contents = BucketContents.__new__(BucketContents)
-    contents.bucket, contents.s3, contents.deleted = "audit", WithRetry(Refusing()), 0
+    contents.bucket, contents.required, contents.s3, contents.deleted = "audit", {}, WithRetry(Refusing()), 0
     with pytest.raises(AnsibleAWSError, match="AccessDenied: Object is WORM protected"):
         contents.apply(contents.plan({"empty": False}))
+
+
+def test_a_bucket_of_someone_else_is_refused_with_all_that_it_holds(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key="theirs", Body=b"")
+    for tags in ([], [{"Key": "owner", "Value": "finance"}], [{"Key": "cloudcdc:pipeline", "Value": "other"}]):
+        if tags:
+            s3.put_bucket_tagging(Bucket="audit", Tagging={"TagSet": tags})
+        with pytest.raises(InputError, match="does not carry the tag cloudcdc:pipeline=cdc/dev/orders"):
+            BucketContents(FakeModule(OWN)).read()
+    assert s3.list_objects_v2(Bucket="audit")["KeyCount"] == 1
+
+
+def test_the_own_bucket_and_one_a_killed_run_left_are_taken(s3):
+    s3.create_bucket(Bucket="audit")
+    assert BucketContents(FakeModule(OWN)).read() == {"empty": True}
+    s3.put_object(Bucket="audit", Key="ours", Body=b"")
+    tags = [{"Key": key, "Value": value} for key, value in OWN.items()]
+    s3.put_bucket_tagging(Bucket="audit", Tagging={"TagSet": tags})
+    assert BucketContents(FakeModule(OWN)).read() == {"empty": False}

@@ -127,6 +127,21 @@ def test_a_table_of_another_made_meanwhile_is_not_touched():
     assert aws.writes == ["create_table", "create_table"]
 
 
+def test_a_table_whose_tags_are_not_listed_yet_is_not_taken_for_someone_elses():
+    aws = AwsTable()
+    own = {"tags": {"Team": "a"}, "required_tags": {"Team": "a"}}
+    run(aws, **NEW, **own)
+    listed, looks = aws._list_tags_of_resource, []
+
+    def late(ResourceArn, **page):
+        looks.append(ResourceArn)
+        return {"Tags": []} if len(looks) == 1 else listed(ResourceArn, **page)
+
+    aws._list_tags_of_resource = late
+    changed, _result, _plan = run(aws, **NEW, **own)
+    assert changed is False
+
+
 def _creation():
     return {
         "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],

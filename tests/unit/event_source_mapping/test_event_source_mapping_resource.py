@@ -15,6 +15,12 @@ NO_RIGHTS = client_error(
     "InvalidParameterValueException",
     "The provided execution role does not have permissions to call SendMessage on SQS",
 )
+NO_STREAM_RIGHTS = client_error(
+    "InvalidParameterValueException",
+    "Cannot access stream arn:aws:dynamodb:us-east-1:111111111111:table/orders/stream/2026-01-01T00:00:00.000. Please "
+    "ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your "
+    "stream in IAM.",
+)
 NO_ROLE = client_error(
     "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."
 )
@@ -283,7 +289,7 @@ def test_a_mapping_that_stays_in_use_ends_in_aws_own_words():
     assert sum(clock.naps) == 20
 
 
-@pytest.mark.parametrize("refusal", [NO_RIGHTS, NO_ROLE])
+@pytest.mark.parametrize("refusal", [NO_RIGHTS, NO_STREAM_RIGHTS, NO_ROLE])
 def test_a_role_too_new_for_lambda_is_tried_again(refusal):
     fake = FakeLambda()
     fake.errors["create_event_source_mapping"] = [refusal] * 3

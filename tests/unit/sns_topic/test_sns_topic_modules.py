@@ -34,8 +34,8 @@ def calls(monkeypatch):
     """The names of the API calls that the modules make, in order."""
     seen = []
 
-    def watched(module, service):
-        made = aws_utils.client(module, service)
+    def watched(module, service, **options):
+        made = aws_utils.client(module, service, **options)
         made.client.meta.events.register("before-call", lambda model, **_: seen.append(model.name))
         return made
 

@@ -55,6 +55,7 @@ def test_plain_http_is_refused_with_the_reason():
         ({"protocol": "https", "endpoint": "http://example.com"}, "a URL that begins with https://"),
         ({"protocol": "email", "endpoint": "operators"}, "an e-mail address"),
         ({"protocol": "sms", "endpoint": "operators"}, "a telephone number"),
+        ({"protocol": "https", "endpoint": "https://me:secret@example.com/"}, "holds a user name or password"),
         ({"protocol": "sqs", "endpoint": "https://sqs.eu-central-1.amazonaws.com/1/changes"}, "ARN of an SQS queue"),
         ({"protocol": "lambda", "endpoint": QUEUE}, "ARN of a Lambda function"),
         ({"protocol": "firehose", "endpoint": QUEUE}, "ARN of a Firehose delivery stream"),
