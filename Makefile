@@ -3,8 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+comma := ,
 # Python starts slowly without its byte code, and AWS variables of the caller are not for the local cloud.
-unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL
+# Nor is a proxy.
+export NO_PROXY := 127.0.0.1$(if $(NO_PROXY),$(comma)$(NO_PROXY))$(if $(no_proxy),$(comma)$(no_proxy))
+export no_proxy := $(NO_PROXY)
 
 # PYTHON=/path/to/python3 chooses; the default is the newest suitable one. VENV=folder keeps two side by side.
 PYTHON ?= $(shell tools/find_python.sh)
@@ -28,7 +32,7 @@ setup: ## Make the virtual environment with the pinned packages
 demo: local-up ## Deploy to the local cloud, make real changes, verify them; leaves it running
 	ansible-playbook -i $(INVENTORY) playbooks/deploy.yml
 	ansible-playbook -i $(INVENTORY) playbooks/verify.yml
-	@tools/demo_summary.py $(notdir $(INVENTORY))
+	@tools/demo_summary.py $(INVENTORY)
 
 .PHONY: local-up
 local-up: setup ## Start the local cloud (LOCAL_CLOUD_PORT, default 4566)

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         elif asked.verb == "status":
             return cloud.status(settings, say)
         elif asked.verb == "env":
-            say(cloud.exports(settings))
+            cloud.env(settings, say)
         else:
             cloud.replace_policy(settings, asked.name, asked.file, say)
     except CloudError as exc:

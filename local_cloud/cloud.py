@@ -141,7 +141,18 @@ def exports(settings: Settings) -> str:
         "AWS_DEFAULT_REGION": REGION,
     }
     lines = [f"export {name}={value}" for name, value in values.items()]
-    return "\n".join(["unset AWS_PROFILE AWS_SESSION_TOKEN", *lines])
+    for proxy in ("NO_PROXY", "no_proxy"):
+        lines.append(f'export {proxy}="{HOST}${{{proxy}:+,${proxy}}}"')
+    return "\n".join(["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN", *lines])
+
+
+def env(settings: Settings, say: Say) -> None:
+    """Print the exports, if it is this cloud that they lead to."""
+    found = look(settings)
+    _refuse_unusable(settings, found)
+    if found.state == "down":
+        raise CloudError("The local cloud is not running: start it first.")
+    say(exports(settings))
 
 
 def replace_policy(settings: Settings, name: str, path: str, say: Say) -> None:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""What `make demo` deployed and proved, from the outputs and reports in build/: tools/demo_summary.py ENVIRONMENT"""
+"""What `make demo` deployed and proved, by the outputs and reports in build/: tools/demo_summary.py INVENTORY"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,11 +36,16 @@ def pipeline(outputs: dict, report: dict) -> list[str]:
     return lines
 
 
-def main(environment: str) -> int:
-    for file in sorted((BUILD / "outputs" / environment).glob("*.json")):
-        outputs = json.loads(file.read_text())
-        report = json.loads((BUILD / "verify" / environment / file.name).read_text())
-        print(f"\n{file.stem}, deployed to {outputs['endpoint_url']} and verified:")
+def main(inventory: str) -> int:
+    listed = subprocess.run(
+        ["ansible-inventory", "-i", inventory, "--list"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    # Outputs of pipelines that are no longer in the inventory are none of this run's.
+    for name in sorted(json.loads(listed.stdout)["cdc_pipelines"]["hosts"]):
+        file = Path(Path(inventory).name) / f"{name}.json"
+        outputs = json.loads((BUILD / "outputs" / file).read_text())
+        report = json.loads((BUILD / "verify" / file).read_text())
+        print(f"\n{name}, deployed to {outputs['endpoint_url']} and verified:")
         print("\n".join(pipeline(outputs, report)))
     print(
         '\nThe local cloud goes on running. Look around with: . .venv/bin/activate; eval "$(python -m local_cloud env)"'

@@ -263,7 +263,7 @@ def test_a_foreign_program_on_the_port_is_told_and_left_alone(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         cloud = LocalCloud(home=tmp_path, port=server.server_port)
-        for verb in ("start", "status", "reset"):
+        for verb in ("start", "status", "reset", "env"):
             said = cloud.run(verb, code=1)
             assert f"process {os.getpid()}" in said
             assert "LOCAL_CLOUD_PORT=" in said
@@ -280,7 +280,7 @@ def test_the_cloud_of_another_checkout_is_told_and_left_alone(start_cloud, tmp_p
     (other / ".venv-local-cloud").symlink_to(CHECKOUT / ".venv-local-cloud")
     theirs = start_cloud(checkout=other)
     ours = LocalCloud(home=tmp_path / "home", port=theirs.port)
-    for verb in ("start", "status"):
+    for verb in ("start", "status", "env"):
         assert f"the local cloud of another checkout, {other}" in ours.run(verb, code=1)
     assert "left alone" in ours.run("stop")
     assert "is up" in theirs.run("status")

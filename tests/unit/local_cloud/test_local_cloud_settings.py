@@ -86,7 +86,8 @@ def test_all_state_is_inside_the_state_folder(tmp_path, persist, switch):
 
 def test_env_prints_what_a_shell_can_evaluate():
     lines = cloud.exports(from_environment({"LOCAL_CLOUD_PORT": "4700"})).splitlines()
-    assert lines[0] == "unset AWS_PROFILE AWS_SESSION_TOKEN"
+    assert lines[0] == "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"
+    assert 'export NO_PROXY="127.0.0.1${NO_PROXY:+,$NO_PROXY}"' in lines
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4700" in lines
     assert "export AWS_ACCESS_KEY_ID=test" in lines
 
