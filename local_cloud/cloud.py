@@ -70,6 +70,8 @@ def start(settings: Settings, persist: bool, fresh: bool, say: Say) -> None:
     with venv.locked(settings.home / "lock"):
         found = look(settings)
         _refuse_unusable(settings, found)
+        # A running cloud needs it as well: for its functions, and for the identities.
+        venv.ensure(settings)
         if found.state == "up":
             if persist and not found.told["persist"]:
                 raise CloudError("The cloud runs without --persist: stop it first, then start it with --persist.")
@@ -81,7 +83,6 @@ def start(settings: Settings, persist: bool, fresh: bool, say: Say) -> None:
             say(f"The local cloud runs already: {_line(found.told)}")
             return
         _end_leftovers(found.told)
-        venv.ensure(settings)
         told = _launch(settings, persist, fresh)
         _identities(settings, say, "bootstrap")
         say(f"The local cloud is up: {_line(told)}")

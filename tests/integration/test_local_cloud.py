@@ -242,6 +242,17 @@ def test_start_heals_a_start_that_was_killed_before_its_end(start_cloud):
     assert "is stopped" in cloud.run("stop")
 
 
+def test_start_makes_the_environment_of_a_running_cloud_again(start_cloud, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(CHECKOUT / "local_cloud", other / "local_cloud", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = other / ".venv-local-cloud"
+    environment.symlink_to(CHECKOUT / ".venv-local-cloud")
+    cloud = start_cloud(checkout=other)
+    environment.unlink()
+    assert "runs already" in cloud.run("start")
+    assert (environment / "bin/python").exists()
+
+
 def test_a_server_that_dies_at_once_is_told_with_the_end_of_its_log(tmp_path):
     (tmp_path / "actions.jsonl").mkdir()
     said = LocalCloud(home=tmp_path).run("start", "--persist", code=1)
