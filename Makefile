@@ -44,7 +44,6 @@ local-down: setup ## Stop the local cloud
 
 .PHONY: test
 test: setup lint unit integration molecule ## Everything, as CI runs it
-	@tools/test_counts.py
 
 .PHONY: lint
 lint: setup ## ansible-lint, ruff, ansible-test sanity, documentation, the collection's tarball
@@ -77,5 +76,8 @@ test-matrix: ## Unit tests, lint and the default scenario on both supported sets
 	$(MAKE) lint unit molecule SCENARIO=default PYTHON="$$(tools/find_python.sh 3.13)" VENV=.venv-3.13
 
 .PHONY: clean
-clean: local-down ## Stop the local cloud; remove virtual environments, caches and outputs
+clean: ## Stop this checkout's local clouds; remove virtual environments, caches and outputs
+	@for home in build/local_cloud/[0-9]*; do \
+		[ ! -d "$$home" ] || LOCAL_CLOUD_PORT="$${home##*/}" "$(PYTHON)" -m local_cloud stop; \
+	done
 	rm -rf .venv .venv-* .ansible .cache .hypothesis .pytest_cache .ruff_cache build

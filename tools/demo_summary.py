@@ -27,10 +27,13 @@ def pipeline(outputs: dict, report: dict) -> list[str]:
         f"  {what:<14} {', '.join(v) if isinstance(v := outputs[key], list) else v}" for what, key in DEPLOYED.items()
     ]
     for change in report["changes"]:
-        lines.append(
-            f"  {change['event_name']:<6} of item {change['item']}: audited in {change['audit_latency_ms']} ms, "
-            f"notified in {change['notification_latency_ms']} ms ({change['notification'].replace('_', ' ')})"
+        went = (
+            f"audited in {change['audit_latency_ms']} ms, notified in {change['notification_latency_ms']} ms "
+            f"({change['notification'].replace('_', ' ')})"
+            if change["notification"]
+            else "held back by the filters"
         )
+        lines.append(f"  {change['event_name']:<6} of item {change['item']}: {went}")
     for channel, latency in report["latency"].items():
         lines.append(f"  {channel:<14} median {latency['median']} ms, p95 {latency['p95']} ms, max {latency['max']} ms")
     return lines

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a virtual environment with the pinned packages for its Python, once:
 #   tools/setup.sh PYTHON VENV
-# Python 3.11 gets ansible 12 (core 2.19), newer ones ansible 14 (core 2.21).
+# Python 3.11 and 3.12 get ansible 12 (core 2.19), 3.13 gets ansible 14 (core 2.21).
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE
 
@@ -9,8 +9,8 @@ python="$1"
 venv="$2"
 version="$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')"
 case "$version" in
-    3.11.*) pins=requirements/ansible-12.txt ;;
-    3.12.* | 3.13.*) pins=requirements/ansible-14.txt ;;
+    3.11.* | 3.12.*) pins=requirements/ansible-12.txt ;;
+    3.13.*) pins=requirements/ansible-14.txt ;;
     *)
         echo "$python is Python $version; this project works with 3.11 to 3.13." >&2
         exit 1

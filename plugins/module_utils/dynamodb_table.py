@@ -132,7 +132,10 @@ def _tag_problems(options: Mapping[str, Any]) -> list[str]:
 def _creation_problems(options: Mapping[str, Any]) -> list[str]:
     found = []
     if options.get("hash_key_name") is None:
-        found.append("hash_key_name is needed to create a table.")
+        found.append(
+            "hash_key_name is needed to create the table, which does not exist; to attach to one, give the name of a"
+            " table that does."
+        )
     mode = options.get("billing_mode") or PROVISIONED
     if mode == PROVISIONED and len(_given(options, CAPACITIES)) < 2:
         found.append(

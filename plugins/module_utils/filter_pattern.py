@@ -124,22 +124,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_affix(value: Any) -> bool:
-    return _is_text(value) or (
-        isinstance(value, dict) and list(value) == ["equals-ignore-case"] and _is_text(value["equals-ignore-case"])
-    )
-
-
 def _is_list_of(kind: Callable[[Any], bool], value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(kind(each) for each in value)
 
 
 def _is_anything_but(value: Any) -> bool:
-    if isinstance(value, dict):
-        if len(value) != 1 or not set(value) <= {"prefix", "suffix", "equals-ignore-case", "wildcard"}:
-            return False
-        (value,) = value.values()
-        return _is_text(value) or _is_list_of(_is_text, value)
     return _is_text(value) or _is_number(value) or _is_list_of(_is_text, value) or _is_list_of(_is_number, value)
 
 
@@ -153,13 +142,10 @@ def _is_numeric(value: Any) -> bool:
 
 #: What each operator takes: the check, and how to say it.
 _OPERATORS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "anything-but": (_is_anything_but, "a string, a number, a list of only strings or only numbers, or one operator"),
-    "cidr": (_is_text, "a string"),
+    "anything-but": (_is_anything_but, "a string, a number, or a list of only strings or only numbers"),
     "equals-ignore-case": (_is_text, "a string"),
-    "exactly": (_is_text, "a string"),
     "exists": (lambda value: isinstance(value, bool), "true or false"),
     "numeric": (_is_numeric, 'a comparison such as ["=", 5], or a range such as [">", 0, "<=", 5]'),
-    "prefix": (_is_affix, "a string"),
-    "suffix": (_is_affix, "a string"),
-    "wildcard": (_is_text, "a string"),
+    "prefix": (_is_text, "a string"),
+    "suffix": (_is_text, "a string"),
 }

@@ -15,7 +15,25 @@ PREFIX = "ddb_stream_pipeline_"
 
 # One word of a derived name: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html (FunctionName)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_AUDIT_PREFIX = re.compile(r"([A-Za-z0-9!_.*'()-]+/)+")
+# S3's safe characters and '='; no empty, '.' or '..' folder. The function holds to the same.
+_AUDIT_PREFIX = re.compile(r"((?!\.{1,2}/)[A-Za-z0-9!_.*'()=-]+/)+")
+_AUDIT_PREFIX_MOST = 512
+
+# CreateFunction, CreateRole, CreatePolicy, CreateQueue and the rules for bucket names, as AWS has them.
+_NAMES = {
+    "function_name": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 letters, digits, hyphens and underscores"),
+    "role_name": (re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}"), "1 to 64 letters, digits and any of _+=,.@-"),
+    "custom_policy_name": (re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}"), "1 to 128 letters, digits and any of _+=,.@-"),
+    "failure_queue_name": (
+        re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?"),
+        "1 to 80 letters, digits, hyphens and underscores",
+    ),
+    "audit_bucket_name": (
+        re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?"),
+        "3 to 63 lower case letters, digits, dots and hyphens, or nothing for a derived name",
+    ),
+    "runtime": (re.compile(r"python3\.(1[1-9]|[2-9][0-9])"), "a Python runtime of 3.11 or newer, such as python3.13"),
+}
 
 # Lowest and highest: CreateFunction, CreateQueue and PutMetricAlarm in AWS's API references; what the function takes.
 _RANGES = {
@@ -48,6 +66,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     given = {name.removeprefix(PREFIX): value for name, value in options.items()}
     found = _unknown(options, known)
     found += _words(given)
+    found += _names(given)
     found += _numbers(given)
     found += _table(given)
     found += _mapping(given)
@@ -69,6 +88,14 @@ def _words(given: dict[str, Any]) -> list[str]:
         f"{PREFIX}{name} is {given[name]!r}; use letters, digits, hyphens and underscores, since names are made of it."
         for name in ("project", "environment", "name")
         if not _WORD.fullmatch(str(given.get(name, "")))
+    ]
+
+
+def _names(given: dict[str, Any]) -> list[str]:
+    return [
+        f"{PREFIX}{name} is {given.get(name)!r}; give {what}."
+        for name, (form, what) in _NAMES.items()
+        if not form.fullmatch(str(given.get(name, "")))
     ]
 
 
@@ -124,11 +151,11 @@ def _destinations(given: dict[str, Any]) -> list[str]:
 
 def _audit(given: dict[str, Any]) -> list[str]:
     prefix = str(given.get("audit_prefix", ""))
-    if _AUDIT_PREFIX.fullmatch(prefix) and ".." not in prefix:
+    if _AUDIT_PREFIX.fullmatch(prefix) and len(prefix) <= _AUDIT_PREFIX_MOST:
         return []
     return [
-        f"{PREFIX}audit_prefix is {prefix!r}; it must end in / and hold only characters that are safe in S3 object "
-        "names, for example audit-logs/."
+        f"{PREFIX}audit_prefix is {prefix!r}; it must end in /, hold only characters that are safe in S3 object names "
+        f"and at most {_AUDIT_PREFIX_MOST} of them, for example audit-logs/."
     ]
 
 

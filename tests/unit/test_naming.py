@@ -36,5 +36,5 @@ def test_names_stay_within_the_limit_and_the_allowed_characters(base, parts, lim
 
 
 @given(base=words, one=words, other=words, limit=st.integers(20, 80), dns=st.booleans())
-def test_two_pipelines_never_share_a_name(base, one, other, limit, dns):
+def test_pipelines_that_differ_in_their_own_name_never_share_one(base, one, other, limit, dns):
     assert (derived_name(base, [one], limit, dns) == derived_name(base, [other], limit, dns)) == (one == other)

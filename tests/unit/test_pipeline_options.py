@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_options import PREFIX, problems
+from hypothesis import given
+from hypothesis import strategies as st
+from stream_processor import config
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/ddb_stream_pipeline"
 SPECS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
@@ -50,6 +53,14 @@ def test_every_default_is_documented_with_the_same_value():
         ({"subscriptions": [{"protocol": "http", "endpoint": "http://a/"}]}, "ddb_stream_pipeline_subscriptions[0]"),
         ({"alarm_subscriptions": [{"protocol": "email", "endpoint": "x"}]}, "ddb_stream_pipeline_alarm_subscriptions"),
         ({"audit_prefix": "no-slash"}, "ddb_stream_pipeline_audit_prefix"),
+        ({"audit_prefix": "./audit/"}, "ddb_stream_pipeline_audit_prefix"),
+        ({"audit_prefix": "a" * 512 + "/"}, "ddb_stream_pipeline_audit_prefix"),
+        ({"function_name": "f" * 65}, "ddb_stream_pipeline_function_name"),
+        ({"role_name": "has space"}, "ddb_stream_pipeline_role_name"),
+        ({"custom_policy_name": ""}, "ddb_stream_pipeline_custom_policy_name"),
+        ({"failure_queue_name": "q" * 81}, "ddb_stream_pipeline_failure_queue_name"),
+        ({"audit_bucket_name": "Bad_Bucket"}, "ddb_stream_pipeline_audit_bucket_name"),
+        ({"runtime": "python3.9"}, "ddb_stream_pipeline_runtime"),
         ({"audit_prefix": "/"}, "ddb_stream_pipeline_audit_prefix"),
         ({"environment": "two words"}, "ddb_stream_pipeline_environment"),
         ({"memory_size": 64}, "ddb_stream_pipeline_memory_size"),
@@ -75,3 +86,22 @@ def test_an_attached_tables_options_do_not_matter():
 
 def test_every_problem_is_told_at_once():
     assert len(problems_with(batch_size=0, audit_prefix="", environment="")) == 3
+
+
+@pytest.mark.parametrize("environment", ["dev", "local", "production", "staging"])
+def test_the_inventories_have_no_problem(environment):
+    folder = ROLE.parents[1] / "inventories" / environment
+    group = yaml.safe_load((folder / "group_vars/cdc_pipelines.yml").read_text())
+    for host in yaml.safe_load((folder / "hosts.yml").read_text())["cdc_pipelines"]["hosts"].values():
+        options = {name: value for name, value in {**group, **(host or {})}.items() if name.startswith(PREFIX)}
+        assert problems({**GIVEN, **options}, KNOWN) == []
+
+
+@given(st.one_of(st.text("a./=_- é", max_size=12), st.integers(510, 514).map(lambda size: "a" * (size - 1) + "/")))
+def test_role_and_function_agree_on_the_audit_prefix(prefix):
+    told = [sentence for sentence in problems_with(audit_prefix=prefix) if "audit_prefix" in sentence]
+    assert bool(told) == (not config_takes(prefix))
+
+
+def config_takes(prefix):
+    return bool(config._PREFIX.fullmatch(prefix)) and len(prefix) <= config._PREFIX_MAX
