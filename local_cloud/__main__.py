@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local_cloud import cloud
+from local_cloud import cloud, faults
 from local_cloud.identities import NAMES
 from local_cloud.settings import CloudError, from_environment
 
@@ -16,7 +16,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m local_cloud",
         description="The embedded AWS for demos and tests.",
         epilog="Environment: LOCAL_CLOUD_PORT (default 4566), LOCAL_CLOUD_HOME (the state folder, default "
-        "build/local_cloud/<port>), LOCAL_CLOUD_POLICIES (default files/iam), LOCAL_CLOUD_PATCHES=off.",
+        "build/local_cloud/<port>), LOCAL_CLOUD_POLICIES (default files/iam), LOCAL_CLOUD_PATCHES=off (MiniStack as it "
+        "is), LOCAL_CLOUD_POLLER=off (nothing reads the streams).",
     )
     verbs = main.add_subparsers(dest="verb", required=True)
     start = verbs.add_parser("start", help="bring it up; one that is up already stays as it is")
@@ -31,6 +32,15 @@ def parser() -> argparse.ArgumentParser:
     policy = verbs.add_parser("policy", help="replace an identity's policy until the next start or reset")
     policy.add_argument("name", choices=NAMES)
     policy.add_argument("file")
+    fault = verbs.add_parser("faults", help="make AWS refuse, be slow or lose answers for roles, until the next reset")
+    fault.add_argument(
+        "rules",
+        nargs="?",
+        default="",
+        metavar="JSON|off",
+        help='such as \'[{"service": "s3", "operation": "PutObject", "rate": 0.1, "answer": 503, "delay": 0.5}]\'; '
+        "nothing: show them",
+    )
     return main
 
 
@@ -52,6 +62,10 @@ def main(argv: list[str]) -> int:
             return cloud.status(settings, say)
         elif asked.verb == "env":
             cloud.env(settings, say)
+        elif asked.verb == "faults":
+            if cloud.look(settings).state != "up":
+                raise CloudError("The local cloud is not running: start it first.")
+            say(faults.tell(settings.port, asked.rules))
         else:
             cloud.replace_policy(settings, asked.name, asked.file, say)
     except CloudError as exc:

@@ -26,6 +26,7 @@ from local_cloud.settings import (
     CloudError,
     Settings,
     server_environment,
+    write_record,
 )
 
 START_SECONDS = 60
@@ -78,7 +79,8 @@ def start(settings: Settings, persist: bool, fresh: bool, say: Say) -> None:
             if fresh:
                 _empty(settings)
             # Again: the start before may have been killed in between, the policies may have changed since.
-            settings.record.write_text(json.dumps(found.told))
+            if _recorded(settings).get("instance_id") != found.told["instance_id"]:
+                write_record(settings, found.told)
             _identities(settings, say, "bootstrap")
             say(f"The local cloud runs already: {_line(found.told)}")
             return
@@ -175,6 +177,9 @@ def _launch(settings: Settings, persist: bool, fresh: bool) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
     if fresh or not persist:
         settings.actions.unlink(missing_ok=True)
+        # Checkpoints without the streams they are of.
+        shutil.rmtree(settings.poller_state, ignore_errors=True)
+        settings.poller_log.unlink(missing_ok=True)
     shutil.rmtree(settings.scratch, ignore_errors=True)
     settings.scratch.mkdir(parents=True)
     with settings.log.open("wb") as log:
@@ -191,7 +196,8 @@ def _launch(settings: Settings, persist: bool, fresh: bool) -> dict[str, Any]:
 
     def settled() -> bool:
         told.update(_ask(settings.port))
-        return server.poll() is not None or (told.get("pid") == server.pid and _healthy(settings.port))
+        up = told.get("pid") == server.pid and (told.get("poller_pid") or not told["polled"])
+        return server.poll() is not None or bool(up and _healthy(settings.port))
 
     if not processes.wait_until(settled, START_SECONDS) or server.poll() is not None:
         why = "did not get ready in time" if server.poll() is None else "ended by itself"
@@ -292,7 +298,9 @@ def _holder(settings: Settings, answer: dict[str, Any]) -> str:
 
 def _line(told: dict[str, Any]) -> str:
     kept = "kept over restarts" if told["persist"] else "gone when it stops"
-    return f"http://{HOST}:{told['port']}, process {told['pid']}, MiniStack {told['version']}, data {kept}."
+    pid = told.get("poller_pid")
+    polls = f"stream poller {pid}" if pid else "stream poller not running"
+    return f"http://{HOST}:{told['port']}, process {told['pid']}, {polls}, MiniStack {told['version']}, data {kept}."
 
 
 def _mark(told: dict[str, Any]) -> tuple[int, str, str]:

@@ -1,18 +1,23 @@
 """The one place of patches on MiniStack, made inside its server before it serves.
 
-Each says what AWS does. tests/integration/test_local_cloud.py proves each of them, and runs the same against a bare
-MiniStack (LOCAL_CLOUD_PATCHES=off) to tell when a patch is needed no more.
+Each says what AWS does. tests/integration/test_local_cloud.py and test_cloud_patches.py prove each of them, and run the
+same against a bare MiniStack (LOCAL_CLOUD_PATCHES=off) to tell when a patch is needed no more.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from local_cloud.alarms import COMPARISONS, QueueMetrics, alarm_state
+from local_cloud.faults import RETENTION
 
 #: How long a mapping stays Creating, Updating, … Seconds to minutes on AWS; here long enough to be met.
 TRANSITION_SECONDS = 0.8
@@ -29,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "ParallelizationFactor": 1,
     "TumblingWindowInSeconds": 0,
 }
+#: LastProcessingResult of a mapping that has processed nothing.
+NO_RESULT = "No records processed"
 #: Settings AWS leaves out of its answer until they are given.
 OPTIONAL = ("FilterCriteria", "KMSKeyArn", "MetricsConfig")
 #: What is kept of a mapping but is none of an answer's fields.
@@ -37,7 +44,10 @@ INTERNAL = ("Enabled", "FunctionName", "Qualifier", "Tags", "_transition")
 
 def install(actions: Path, patched: bool) -> None:
     """Record every IAM decision in the file; unless told otherwise, mend what AWS does otherwise."""
+    from ministack.services import dynamodb
+
     record_decisions(actions)
+    dynamodb._STREAM_RETENTION_SECONDS = RETENTION
     if patched:
         from ministack.services import lambda_svc
 
@@ -45,14 +55,18 @@ def install(actions: Path, patched: bool) -> None:
         name_resources()
         add_policy_condition()
         add_default_policy_versions()
-        mappings = StreamMappings(lambda_svc)
+        mappings = StreamMappings(lambda_svc, actions.parent / "poller" / "results")
         lambda_svc.handle_request = mappings.handle_request
         lambda_svc._create_esm = mappings.create
         lambda_svc._update_esm = mappings.update
         lambda_svc._delete_esm = mappings.delete
         lambda_svc._esm_response = mappings.answer
-        lambda_svc._poll_dynamodb_streams = StreamPoller(lambda_svc, mappings).poll
+        # local_cloud.poller reads the streams.
+        lambda_svc._poll_dynamodb_streams = lambda: False
         keep_stream_records()
+        name_errors()
+        evaluate_alarms()
+        keep_time()
 
 
 # --- IAM -------------------------------------------------------------------------------------------------------------
@@ -70,6 +84,8 @@ def record_decisions(actions: Path) -> None:
     out = os.open(actions, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def enforce(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+        if service == "sqs":  # AWS has no right of its own for a batch
+            iam_action = iam_action.removesuffix("Batch")
         refused = decide(access_key_id, iam_action, service, region, resource_arn, service_context)
         if isinstance(refused, iam_evaluator.AuthError):
             principal, decision = "unauthenticated", refused.code
@@ -126,6 +142,9 @@ def name_resources() -> None:
             return found
         if service == "dynamodb":
             return iam_actions._safe_json_field(body, "ResourceArn") or "*"
+        if service == "dynamodbstreams":
+            stream = iam_actions._safe_json_field(body, "StreamArn")
+            return stream or _stream_of(iam_actions._safe_json_field(body, "ShardIterator"))
         if service == "sns":
             return iam_actions._query_param(query_params, "ResourceArn") or "*"
         if service == "lambda" and method == "POST" and path.rstrip("/").endswith("/functions"):
@@ -142,6 +161,13 @@ def name_resources() -> None:
         return "*"
 
     iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def _stream_of(iterator: str | None) -> str:
+    """The stream of a shard iterator, which is all that GetRecords is asked with."""
+    from ministack.services import dynamodb_streams
+
+    return (dynamodb_streams._decode_iterator(iterator or "") or {}).get("arn", "*")
 
 
 def add_policy_condition() -> None:
@@ -186,11 +212,16 @@ def is_stream(arn: str) -> bool:
     return bool(re.fullmatch(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/[^/]+/stream/.+", arn))
 
 
+def destination(settings: dict[str, Any]) -> str:
+    """The ARN of the on-failure destination; '' for none."""
+    return ((settings.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination") or ""
+
+
 def kept(request: dict[str, Any]) -> dict[str, Any]:
     """The settings a create or update request makes. Empty filters and an empty destination remove theirs."""
     settings = {name: request[name] for name in (*DEFAULTS, *OPTIONAL) if name in request}
     if "DestinationConfig" in settings:
-        target = ((settings["DestinationConfig"] or {}).get("OnFailure") or {}).get("Destination")
+        target = destination(request)
         settings["DestinationConfig"] = {"OnFailure": {"Destination": target} if target else {}}
     if "FilterCriteria" in settings and not (settings["FilterCriteria"] or {}).get("Filters"):
         settings["FilterCriteria"] = None
@@ -220,8 +251,8 @@ def answered(mapping: dict[str, Any], now: float) -> dict[str, Any]:
 class StreamMappings:
     """The mapping calls of Lambda's API, for DynamoDB streams; other sources stay as MiniStack has them."""
 
-    def __init__(self, service) -> None:
-        self.service = service
+    def __init__(self, service, results: Path) -> None:
+        self.service, self.results = service, results
         self._handle_request = service.handle_request
         self._create, self._update, self._delete = service._create_esm, service._update_esm, service._delete_esm
         self._answer = service._esm_response
@@ -252,6 +283,8 @@ class StreamMappings:
             return self._update(mapping_id, data)
         if transition(mapping, time.time()):
             return self._in_use("update")
+        if refused := self._refused_change(mapping, data):
+            return refused
         enabled = data.get("Enabled", mapping["Enabled"])
         change = "Updating" if enabled == mapping["Enabled"] else "Enabling" if enabled else "Disabling"
         status, headers, body = self._update(mapping_id, {key: data[key] for key in data if key != "Enabled"})
@@ -276,7 +309,8 @@ class StreamMappings:
         if not is_stream(mapping["EventSourceArn"]):
             return self._answer(mapping)
         arn = self._answer(mapping)["EventSourceMappingArn"]
-        return {**answered(mapping, time.time()), "EventSourceMappingArn": arn}
+        result = {"LastProcessingResult": self._last_result(mapping["UUID"])}
+        return {**answered(mapping, time.time()), **result, "EventSourceMappingArn": arn}
 
     def finish_deletions(self) -> None:
         """Take away the mappings whose time of Deleting is over."""
@@ -308,7 +342,28 @@ class StreamMappings:
                     f"Please update or delete the existing mapping with UUID {mapping['UUID']}",
                     409,
                 )
-        return None
+        _record, config = self.service._get_func_record_for_qualifier(name, qualifier)
+        return _missing_right(config, stream, destination(data))
+
+    def _refused_change(self, mapping: dict[str, Any], data: dict[str, Any]):
+        """AWS looks at the role's rights again when the function or the destination changes."""
+        target = destination(data)
+        if "FunctionName" not in data and not target:
+            return None
+        name, qualifier, refused = self.service._resolve_existing_esm_function(
+            data.get("FunctionName") or mapping["FunctionArn"]
+        )
+        if refused:
+            return refused
+        _record, config = self.service._get_func_record_for_qualifier(name, qualifier)
+        return _missing_right(config, mapping["EventSourceArn"], target or destination(mapping))
+
+    def _last_result(self, mapping_id: str) -> str:
+        """What the poller says of the mapping."""
+        try:
+            return (self.results / mapping_id).read_text().strip() or NO_RESULT
+        except FileNotFoundError:
+            return NO_RESULT
 
     def _accepted(self, mapping: dict[str, Any]):
         from ministack.core.responses import json_response
@@ -324,6 +379,197 @@ def _error(code: str, message: str, status: int):
     from ministack.core.responses import error_response_json
 
     return error_response_json(code, message, status, {"Type": "User"})
+
+
+# --- the rights of a mapping's function -------------------------------------------------------------------------------
+
+#: What Lambda calls at an on-failure destination, by the service in its ARN: the action, and on what it needs it.
+DELIVERIES = {"sqs": ("SendMessage", ""), "sns": ("Publish", ""), "s3": ("PutObject", "/aws/lambda/mapping/record")}
+STREAM_ACTIONS = ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams")
+
+
+def _missing_right(config: dict[str, Any], stream: str, target: str):
+    """AWS's refusal when the function's role cannot do what the mapping needs; None when it can."""
+    message = (
+        _role_refusal(config)
+        or _stream_refusal(config, stream)
+        or (_destination_refusal(config, target) if target else "")
+    )
+    return _error("InvalidParameterValueException", message, 400) if message else None
+
+
+def _role_refusal(config: dict[str, Any]) -> str:
+    from ministack.core import iam_evaluator
+    from ministack.services import iam
+
+    role = iam._roles.get(config["Role"].rpartition("/")[2]) or {}
+    trust = role.get("AssumeRolePolicyDocument") or {}
+    # The service itself asks, no principal of an account does.
+    asked = iam_evaluator.EvalContext("*", "Service", "", "sts:AssumeRole", config["Role"], "")
+    result = iam_evaluator.evaluate_resource_policy(trust, asked, service="lambda.amazonaws.com")
+    return "" if result.decision == "Allow" else "The role defined for the function cannot be assumed by Lambda."
+
+
+def _stream_refusal(config: dict[str, Any], stream: str) -> str:
+    if all(_may(config, f"dynamodb:{action}", stream) for action in STREAM_ACTIONS):
+        return ""
+    return (
+        f"Cannot access stream {stream}. Please ensure the role can perform the GetRecords, GetShardIterator, "
+        "DescribeStream, and ListStreams Actions on your stream in IAM."
+    )
+
+
+def _destination_refusal(config: dict[str, Any], target: str) -> str:
+    from ministack.core import iam_evaluator
+
+    service = target.split(":")[2] if target.count(":") >= 5 else ""
+    # Only what is there has an owner. A stream's failures go to standard queues and topics alone.
+    if service not in DELIVERIES or target.endswith(".fifo") or not iam_evaluator._resource_policy(service, target):
+        return f"The destination ARN {target} is invalid."
+    action, path = DELIVERIES[service]
+    needed = [(action, target + path)]
+    if service == "s3":
+        needed.append(("ListBucket", target))
+    for name, resource in needed:
+        if not _may(config, f"{service}:{name}", resource):
+            return f"The provided execution role does not have permissions to call {name} on {service.upper()}"
+    return ""
+
+
+def _may(config: dict[str, Any], action: str, resource: str) -> bool:
+    """Whether the function's role may do it, by its own policies and the resource's."""
+    from ministack.core import iam_evaluator, lambda_runtime
+    from ministack.core.responses import get_account_id, get_region
+
+    key = lambda_runtime.execution_credentials(config)["AWS_ACCESS_KEY_ID"]
+    role = iam_evaluator.resolve_principal(key, get_account_id())
+    asked = iam_evaluator.EvalContext(
+        role.arn, role.type, role.account, action, resource, get_region(), principal_keys=role.keys
+    )
+    result = iam_evaluator.evaluate(asked, role.policies, *role.limits)
+    if found := iam_evaluator._resource_policy(action.split(":")[0], resource):
+        result = iam_evaluator.combine_resource_policy(result, asked, *found, limits=role.limits)
+    return result.decision == "Allow"
+
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+
+def error_type(message: str, log: str) -> str:
+    """The type of a function's exception, from the last traceback in its log; '' when there is none."""
+    tail = f": {message}" if message else ""
+    found = re.findall(rf"^([\w.]+){re.escape(tail)}$", log, re.MULTILINE)
+    return found[-1].rpartition(".")[2] if found else ""
+
+
+def name_errors() -> None:
+    """A failed invocation answers its exception's type; MiniStack answers Runtime.HandlerError for all."""
+    from ministack.services import lambda_svc
+
+    execute = lambda_svc._execute_function_warm
+
+    def execute_function_warm(function, event, request_id):
+        result = execute(function, event, request_id)
+        body = result.get("body")
+        if result.get("error") and isinstance(body, dict) and body.get("errorType") == "Runtime.HandlerError":
+            body["errorType"] = error_type(body["errorMessage"], result.get("log") or "") or body["errorType"]
+        return result
+
+    lambda_svc._execute_function_warm = execute_function_warm
+
+
+# --- CloudWatch ------------------------------------------------------------------------------------------------------
+
+#: How long a metric's points are kept. Weeks on AWS; here every call looks at all of them.
+METRIC_SECONDS = 24 * 60 * 60
+
+
+def evaluate_alarms() -> None:
+    """Alarms look at the metric with exactly their dimensions, period by period, and at missing data.
+
+    MiniStack mixes all dimensions, and lets an alarm stay where it is when there is no data. AWS's periods begin at
+    whole minutes; these slide and end now, so that an alarm goes off at once.
+    """
+    from ministack.services import cloudwatch
+
+    evaluate = cloudwatch._evaluate_alarm
+    lock = threading.RLock()
+
+    def evaluate_alarm(alarm):
+        compare = COMPARISONS.get(alarm.get("ComparisonOperator"))
+        if not compare or not alarm.get("MetricName"):
+            evaluate(alarm)
+            return
+        with lock:
+            dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
+            points = list(cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or [])
+            values = statistics(alarm, points, time.time())
+            breaches = [None if value is None else compare(value, alarm["Threshold"]) for value in values]
+            needed = int(alarm.get("DatapointsToAlarm") or len(breaches))
+            state = alarm_state(breaches, needed, alarm.get("TreatMissingData") or "missing")
+            if state and state != alarm["StateValue"]:
+                asked = f"{alarm['ComparisonOperator']} {alarm['Threshold']}"
+                reason = f"Threshold Crossed: {values} (newest first), asked for {asked}"
+                change = {"AlarmName": alarm["AlarmName"], "StateValue": state, "StateReason": reason}
+                cloudwatch._set_alarm_state({}, change, False, True)
+
+    def statistics(alarm, points, now):
+        """The alarm's statistic of each of its periods, newest first; None without data."""
+        period, unit = int(alarm.get("Period") or 60), alarm.get("Unit")
+        name = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+        periods: list[list[Any]] = [[] for _unused in range(int(alarm.get("EvaluationPeriods") or 1))]
+        for point in points:
+            back = max(0, int((now - point["Timestamp"]) // period))
+            if back < len(periods) and unit in (None, "", point["Unit"]):
+                periods[back].append(point)
+        found = [(cloudwatch._calc_stats(each), each) for each in periods]
+        return [cloudwatch._stat_value(stats, name, each) if stats else None for stats, each in found]
+
+    cloudwatch._evaluate_alarm = evaluate_alarm
+    # MiniStack does it at every call; keep_time does it here.
+    cloudwatch._evict_old_metrics = lambda: None
+
+
+def keep_time() -> None:
+    """What AWS does without being called, once a second: metrics of queues, and alarms that change with time alone."""
+    from ministack.core.responses import request_scope
+    from ministack.services import cloudwatch
+
+    queues = QueueMetrics()
+
+    def tick():
+        now = time.time()
+        publish_queues(queues, now)
+        for points in list(cloudwatch._metrics._data.values()):
+            if points and points[0]["Timestamp"] < now - METRIC_SECONDS:
+                fresh = (index for index, point in enumerate(points) if point["Timestamp"] >= now - METRIC_SECONDS)
+                del points[: next(fresh, len(points))]
+        for account, region in {key[:2] for key in list(cloudwatch._alarms._data)}:
+            with request_scope(account, region):
+                cloudwatch._evaluate_all_alarms()
+
+    def run():
+        while True:
+            time.sleep(1)
+            try:
+                tick()
+            except Exception:
+                logging.getLogger("local_cloud").exception("metrics and alarms")
+
+    threading.Thread(target=run, name="local-cloud-time", daemon=True).start()
+
+
+def publish_queues(queues: QueueMetrics, now: float) -> None:
+    """AWS/SQS metrics of the queues in use: MiniStack has none, and no call tells a message's age."""
+    from ministack.core.responses import request_scope
+    from ministack.services import cloudwatch, sqs
+
+    for key, queue in list(sqs._queues._data.items()):
+        name = {"QueueName": queue["attributes"]["QueueArn"].rpartition(":")[2]}
+        with request_scope(*key[:2]):
+            for metric, value in queues.due(key, list(queue["messages"]), now).items():
+                unit = "Seconds" if metric == "ApproximateAgeOfOldestMessage" else "Count"
+                cloudwatch.record_metric("AWS/SQS", metric, value, unit, name)
 
 
 # --- DynamoDB streams ------------------------------------------------------------------------------------------------
@@ -352,104 +598,3 @@ def keep_stream_records() -> None:
                 getattr(dynamodb, store)._data.update(data[store]._data)
 
     dynamodb.get_state, dynamodb.load_persisted_state = get_state, load_persisted_state
-
-
-# --- the poller of DynamoDB streams ----------------------------------------------------------------------------------
-
-
-def first_failure(response: Any, numbers: list[str]) -> int | None:
-    """Where in the batch delivery has to go on, by the function's ReportBatchItemFailures answer; None: all is done.
-
-    AWS goes on from the lowest sequence number reported. A report that names none of the batch's fails the whole batch.
-    """
-    failures = response.get("batchItemFailures") if isinstance(response, dict) else None
-    if not failures:
-        return None
-    if not isinstance(failures, list):
-        return 0
-    named: list[Any] = [failure.get("itemIdentifier") if isinstance(failure, dict) else None for failure in failures]
-    if any(number not in numbers for number in named):
-        return 0
-    return min(numbers.index(number) for number in named)
-
-
-class StreamPoller:
-    """MiniStack's poller of DynamoDB streams, with what it lacks.
-
-    AWS invokes for Enabled mappings only, and holds its position before the first failure that a function reports;
-    MiniStack takes every answer for a success, and the reported changes are lost.
-    """
-
-    def __init__(self, service, mappings: StreamMappings) -> None:
-        self.service, self.mappings = service, mappings
-
-    def poll(self) -> bool:
-        """One round over all mappings; whether any of them got on."""
-        from ministack.core.responses import request_scope
-
-        self.mappings.finish_deletions()
-        moved = False
-        for account, region, mapping in list(self.service._iter_all_esms()):
-            if is_stream(mapping.get("EventSourceArn", "")):
-                with request_scope(account, region):
-                    moved = self._poll_mapping(mapping) or moved
-        return moved
-
-    def _poll_mapping(self, mapping: dict[str, Any]) -> bool:
-        from ministack.services import dynamodb
-
-        table = mapping["EventSourceArn"].split("/")[1]
-        found = dynamodb._tables.get(table)
-        function, _unused = self.service._get_func_record_for_qualifier(
-            mapping["FunctionName"], mapping.get("Qualifier")
-        )
-        if not found or found.get("LatestStreamArn") != mapping["EventSourceArn"] or function is None:
-            return False
-        if self.service._esm_backoff_until.get(mapping["UUID"], 0) > time.time():
-            return False
-        position = self._position(mapping, table)
-        read = dynamodb.stream_records_since(table, position, mapping["BatchSize"])
-        batch = self.service._apply_filter_criteria(read, mapping)
-        if not read or mapping["State"] != "Enabled" or transition(mapping, time.time()):
-            return False
-        again = self._invoke(mapping, function, batch) if batch else None
-        done = len(read) if again is None else read.index(batch[again])
-        with self.service._dynamodb_stream_positions_lock:
-            self.service._dynamodb_stream_positions[mapping["UUID"]] = position + done
-        return done > 0
-
-    def _position(self, mapping: dict[str, Any], table: str) -> int:
-        """Where the mapping is in its stream; what has left the stream is passed over."""
-        from ministack.services import dynamodb
-
-        horizon, end = dynamodb.stream_start_position(table), dynamodb.stream_end_position(table)
-        positions = self.service._dynamodb_stream_positions
-        with self.service._dynamodb_stream_positions_lock:
-            if mapping["UUID"] not in positions:
-                positions[mapping["UUID"]] = end if mapping.get("StartingPosition") == "LATEST" else horizon
-            return max(positions[mapping["UUID"]], horizon)
-
-    def _invoke(self, mapping: dict[str, Any], function: dict[str, Any], batch: list[dict[str, Any]]) -> int | None:
-        """Invoke once; the record in the batch to go on from, None for behind its end."""
-        result = self.service._execute_function(function, {"Records": batch})
-        again: int | None = None
-        if result.get("error"):
-            again = 0
-        elif "ReportBatchItemFailures" in (mapping.get("FunctionResponseTypes") or []):
-            numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
-            again = first_failure(result.get("body"), numbers)
-        mapping["LastProcessingResult"] = "OK" if again is None else "PROBLEM: Function call failed"
-        if again is None:
-            self.service._esm_backoff_until.pop(mapping["UUID"], None)
-            return None
-        if self._too_old(mapping, batch[again]):
-            self.service._send_ddb_stream_failure_record(
-                mapping, function, batch[again:], mapping["EventSourceArn"], result, "RecordAgeExceeded"
-            )
-            return None
-        self.service._esm_backoff_until[mapping["UUID"]] = time.time() + self.service._ESM_BACKOFF_SECONDS
-        return again
-
-    def _too_old(self, mapping: dict[str, Any], record: dict[str, Any]) -> bool:
-        limit = mapping.get("MaximumRecordAgeInSeconds") or -1
-        return 0 < limit < time.time() - record["dynamodb"]["ApproximateCreationDateTime"]

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from local_cloud.settings import HOST, INSTANCE_PATH, INSTANCE_VARIABLE, Settings, from_environment
+from local_cloud.settings import HOST, INSTANCE_PATH, INSTANCE_VARIABLE, Settings, from_environment, write_record
+from local_cloud.supervisor import Supervisor
 
 
 def describe(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -26,19 +27,21 @@ def describe(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
         "home": str(settings.home),
         "persist": environ.get("PERSIST_STATE") == "1",
         "patched": settings.patched,
+        "polled": settings.supervised,
+        "poller_pid": None,
         "version": version("ministack"),
     }
 
 
 def with_instance(app, told: dict[str, Any]):
     """MiniStack's ASGI application, with one more path that says which cloud this is."""
-    body = json.dumps(told).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
     async def answer(scope, receive, send):
         if scope["type"] != "http" or scope["path"] != INSTANCE_PATH:
             await app(scope, receive, send)
             return
+        body = json.dumps(told).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -48,13 +51,14 @@ def with_instance(app, told: dict[str, Any]):
 def main() -> None:
     settings = from_environment(os.environ)
     told = describe(settings, os.environ)
-    settings.record.write_text(json.dumps(told))
+    write_record(settings, told)
 
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
 
     from local_cloud import patches
+    from local_cloud.faults import with_faults
 
     patches.install(settings.actions, patched=settings.patched)
     # Not ministack.app.main(): it keeps a pid file in the shared temporary folder.
@@ -65,7 +69,19 @@ def main() -> None:
     config.loglevel = "WARNING"
     _unused, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(serve(with_instance(app, told), config))
+    supervisor = Supervisor(settings, lambda pid: tell_poller(settings, told, pid))
+    if settings.supervised:
+        supervisor.start()
+    try:
+        asyncio.run(serve(with_instance(with_faults(app), told), config))
+    finally:
+        supervisor.end()
+
+
+def tell_poller(settings: Settings, told: dict[str, Any], pid: int | None) -> None:
+    """Let everyone know which process the stream poller is, None for none."""
+    told["poller_pid"] = pid
+    write_record(settings, told)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,15 @@ def function(cloud):
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     iam, lambda_ = cloud.client("iam"), cloud.client("lambda")
     role = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    rights = allow(
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "sqs:SendMessage",
+    )
+    iam.put_role_policy(RoleName=NAME, PolicyName=NAME, PolicyDocument=rights)
+    queue = cloud.client("sqs").create_queue(QueueName=NAME)["QueueUrl"]
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("app.py", "def handler(event, context): pass\n")
@@ -77,6 +86,8 @@ def function(cloud):
     lambda_.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
     yield arn
     lambda_.delete_function(FunctionName=NAME)
+    cloud.client("sqs").delete_queue(QueueUrl=queue)
+    iam.delete_role_policy(RoleName=NAME, PolicyName=NAME)
     iam.delete_role(RoleName=NAME)
 
 
@@ -209,6 +220,20 @@ def test_a_stream_that_does_not_exist_is_told_in_aws_own_words(run, stream):
     assert changed(run(check=True, event_source_arn=missing))
     assert run(event_source_arn=missing)["msg"].endswith(f"Stream not found: {missing}")
     assert not changed(run(event_source_arn=missing, state="absent"))
+
+
+def test_a_right_that_the_role_lacks_is_told_in_aws_own_words_once_waiting_did_not_help(cloud, run):
+    iam = cloud.client("iam")
+    read = allow("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
+    before = iam.get_role_policy(RoleName=NAME, PolicyName=NAME)["PolicyDocument"]
+    iam.put_role_policy(RoleName=NAME, PolicyName=NAME, PolicyDocument=read)
+    try:
+        told = run(**SETTINGS, propagation_timeout=1)
+    finally:
+        iam.put_role_policy(RoleName=NAME, PolicyName=NAME, PolicyDocument=json.dumps(before))
+    assert told["failed"]
+    assert "The provided execution role does not have permissions to call SendMessage on SQS" in told["msg"]
+    assert "tried again for 1" in told["msg"]
 
 
 @pytest.fixture

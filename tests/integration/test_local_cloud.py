@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import io
 import json
 import os
 import shutil
@@ -11,57 +10,17 @@ import signal
 import socket
 import stat
 import threading
-import time
-import zipfile
 from pathlib import Path
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from cloud_driver import CHECKOUT, REGION, LocalCloud
+from cloud_mappings import Mapping, eventually, make_function, make_table, put, refused
 
 from local_cloud import processes
 from local_cloud.settings import INSTANCE_VARIABLE
 
 pytestmark = pytest.mark.cloud
-
-ASSUMED_BY_LAMBDA = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-# Notes the names of each batch's items, and answers what the test put into "answer": failed names, or a raw answer.
-HANDLER = """
-import json, os, pathlib
-
-def handler(event, context):
-    folder = pathlib.Path(os.environ["FOLDER"])
-    numbers = {r["dynamodb"]["Keys"]["id"]["S"]: r["dynamodb"]["SequenceNumber"] for r in event["Records"]}
-    with (folder / "calls").open("a") as calls:
-        calls.write(json.dumps(list(numbers)) + "\\n")
-    if not (folder / "answer").exists():
-        return None
-    answer = json.loads((folder / "answer").read_text())
-    if isinstance(answer, dict):
-        return answer
-    return {"batchItemFailures": [{"itemIdentifier": numbers[name]} for name in answer if name in numbers]}
-"""
-
-
-def eventually(look, seconds=20):
-    """The first answer that is true; the deadline is for failures alone."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return seen
-
-
-def refused(call, **request) -> dict:
-    """The error that AWS answers a call with: Code, Message and HTTP status."""
-    with pytest.raises(ClientError) as error:
-        call(**request)
-    answer = error.value.response
-    return {**answer["Error"], "status": answer["ResponseMetadata"]["HTTPStatusCode"]}
 
 
 def statement(actions: list[str]) -> dict:
@@ -124,72 +83,6 @@ def bare(start_cloud) -> LocalCloud:
 
 def instance_id(cloud: LocalCloud) -> str:
     return json.loads((cloud.home / "server.json").read_text())["instance_id"]
-
-
-def make_table(cloud: LocalCloud, name: str) -> str:
-    """A table with a stream: the stream's ARN."""
-    made = cloud.client("dynamodb").create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
-    return made["TableDescription"]["LatestStreamArn"]
-
-
-def make_function(cloud: LocalCloud, name: str, folder: Path) -> None:
-    role = cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_LAMBDA))
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("index.py", HANDLER)
-    cloud.client("lambda").create_function(
-        FunctionName=name,
-        Role=role["Role"]["Arn"],
-        Runtime="python3.13",
-        Handler="index.handler",
-        Code={"ZipFile": code.getvalue()},
-        Timeout=10,
-        Environment={"Variables": {"FOLDER": str(folder)}},
-    )
-
-
-def put(cloud: LocalCloud, table: str, *names: str) -> None:
-    for name in names:
-        cloud.client("dynamodb").put_item(TableName=table, Item={"id": {"S": name}})
-
-
-def calls(folder: Path) -> list[list[str]]:
-    """The batches a function was given, each as the names of its items."""
-    notes = folder / "calls"
-    return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
-
-
-class Mapping:
-    """A table, a function and a mapping between them."""
-
-    def __init__(self, cloud: LocalCloud, name: str, folder: Path, items=(), **settings):
-        self.cloud, self.name, self.folder = cloud, name, folder
-        self.api = cloud.client("lambda")
-        self.stream = make_table(cloud, name)
-        make_function(cloud, name, folder)
-        put(cloud, name, *items)
-        self.request = {"EventSourceArn": self.stream, "FunctionName": name, "StartingPosition": "TRIM_HORIZON"}
-        self.answer = self.api.create_event_source_mapping(**self.request, **settings)
-        self.id = self.answer["UUID"]
-
-    def read(self) -> dict:
-        return self.api.get_event_source_mapping(UUID=self.id)
-
-    def settle(self, state: str = "Enabled") -> dict:
-        return eventually(lambda: (seen := self.read())["State"] == state and seen)
-
-    def put(self, *names: str) -> None:
-        put(self.cloud, self.name, *names)
-
-    def calls(self, count: int) -> list[list[str]]:
-        """The function's calls, once there are so many."""
-        return eventually(lambda: len(seen := calls(self.folder)) >= count and seen)
 
 
 # --- life ------------------------------------------------------------------------------------------------------------
@@ -627,6 +520,7 @@ def test_a_new_mapping_answers_every_setting_and_is_creating(own, tmp_path):
 
 
 def test_every_setting_given_is_kept_and_can_be_taken_back(own, tmp_path):
+    own.client("sqs").create_queue(QueueName="failures")
     queue = "arn:aws:sqs:us-east-1:000000000000:failures"
     given = {
         "BatchSize": 7,
@@ -637,7 +531,7 @@ def test_every_setting_given_is_kept_and_can_be_taken_back(own, tmp_path):
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "MaximumRetryAttempts": 3,
     }
-    mapping = Mapping(own, "settings", tmp_path, Tags={"project": "cdc"}, **given)
+    mapping = Mapping(own, "settings", tmp_path, rights=("sqs:SendMessage",), Tags={"project": "cdc"}, **given)
     settled = mapping.settle()
     assert {name: settled[name] for name in given} == given
     assert own.client("lambda").list_tags(Resource=settled["EventSourceMappingArn"])["Tags"] == {"project": "cdc"}
@@ -728,68 +622,13 @@ def test_bare_ministack_still_lacks_what_mappings_need(bare, tmp_path):
     assert refused(mapping.read)["Code"] == "ResourceNotFoundException", "no Deleting: StreamMappings.delete"
 
 
-# --- patches: the poller ---------------------------------------------------------------------------------------------
-
-REPORTS = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
-
-
-def test_delivery_goes_on_from_the_lowest_reported_failure(own, tmp_path):
-    (tmp_path / "answer").write_text(json.dumps(["d", "c"]))
-    mapping = Mapping(own, "partial", tmp_path, items="abcd", **REPORTS)
-    assert mapping.calls(2)[:2] == [list("abcd"), list("cd")]
-    (tmp_path / "answer").unlink()
-    eventually(lambda: mapping.read()["LastProcessingResult"] == "OK")
-    mapping.put("e")
-    eventually(lambda: calls(tmp_path)[-1] == ["e"])
-    assert {tuple(call) for call in calls(tmp_path)[1:-1]} == {("c", "d")}
-
-
-def test_a_report_that_names_no_record_fails_the_whole_batch(own, tmp_path):
-    (tmp_path / "answer").write_text(json.dumps({"batchItemFailures": [{"itemIdentifier": ""}]}))
-    mapping = Mapping(own, "malformed", tmp_path, items="ab", **REPORTS)
-    assert mapping.calls(2)[:2] == [["a", "b"], ["a", "b"]]
-
-
-def test_without_the_flag_the_answer_is_ignored(own, tmp_path):
-    (tmp_path / "answer").write_text(json.dumps(["a"]))
-    mapping = Mapping(own, "flagless", tmp_path, items="ab")
-    mapping.calls(1)
-    mapping.put("c")
-    assert mapping.calls(2) == [["a", "b"], ["c"]]
-
-
-def test_filtered_records_count_as_done_on_a_partial_failure(own, tmp_path):
-    (tmp_path / "answer").write_text(json.dumps(["keep-2"]))
-    pattern = json.dumps({"dynamodb": {"Keys": {"id": {"S": [{"prefix": "keep"}]}}}})
-    filters = {"FilterCriteria": {"Filters": [{"Pattern": pattern}]}}
-    mapping = Mapping(own, "filtered", tmp_path, items=["x", "keep-1", "y", "keep-2", "z"], **filters, **REPORTS)
-    assert mapping.calls(2)[:2] == [["keep-1", "keep-2"], ["keep-2"]]
-
-
-def test_nothing_is_invoked_from_the_moment_of_disabling(own, tmp_path):
-    folders = [tmp_path / "disabled", tmp_path / "witness"]
-    for folder in folders:
-        folder.mkdir()
-    mapping = Mapping(own, "disabled", folders[0])
-    mapping.settle()
-    make_function(own, "witness", folders[1])
-    # Made after it, so polled after it: what the witness has got, the disabled one would have got before.
-    mapping.api.create_event_source_mapping(**{**mapping.request, "FunctionName": "witness"})
-    assert mapping.api.update_event_source_mapping(UUID=mapping.id, Enabled=False)["State"] == "Disabling"
-    mapping.put("while-disabling")
-    eventually(lambda: ["while-disabling"] in calls(folders[1]))
-    mapping.settle("Disabled")
-    mapping.put("disabled")
-    eventually(lambda: ["disabled"] in calls(folders[1]))
-    assert calls(folders[0]) == []
-    mapping.api.update_event_source_mapping(UUID=mapping.id, Enabled=True)
-    eventually(lambda: calls(folders[0]))
-    assert [name for call in calls(folders[0]) for name in call] == ["while-disabling", "disabled"]
+# --- its own poller --------------------------------------------------------------------------------------------------
 
 
 def test_bare_ministack_still_loses_reported_failures(bare, tmp_path):
     (tmp_path / "answer").write_text(json.dumps(["c"]))
-    mapping = Mapping(bare, "loss", tmp_path, items="abcd", **REPORTS)
+    reports = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
+    mapping = Mapping(bare, "loss", tmp_path, items="abcd", **reports)
     mapping.calls(1)
     mapping.put("e")
-    assert mapping.calls(2) == [list("abcd"), ["e"]], "MiniStack retries them now: StreamPoller is not needed"
+    assert mapping.calls(2) == [list("abcd"), ["e"]], "MiniStack retries them now: see what else its poller can do"

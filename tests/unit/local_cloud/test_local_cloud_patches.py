@@ -6,50 +6,11 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from local_cloud import patches, server
 from local_cloud.settings import INSTANCE_PATH
 
 STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000"
-BATCH = ["100", "101", "102"]
-
-
-def report(*numbers):
-    return {"batchItemFailures": [{"itemIdentifier": number} for number in numbers]}
-
-
-@pytest.mark.parametrize("response", [None, "", [], {}, report(), {"batchItemFailures": None}, {"statusCode": 200}])
-def test_no_report_is_success(response):
-    assert patches.first_failure(response, BATCH) is None
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        report(""),
-        report(None),
-        report("999"),
-        report("101", "999"),
-        report(101),
-        {"batchItemFailures": [{"itemIdentifer": "101"}]},
-        {"batchItemFailures": ["101"]},
-        {"batchItemFailures": "101"},
-    ],
-)
-def test_a_malformed_report_fails_the_whole_batch(response):
-    assert patches.first_failure(response, BATCH) == 0
-
-
-@given(data=st.data(), count=st.integers(1, 30))
-def test_the_lowest_reported_record_is_the_first_failure(data, count):
-    # Lengths differ, so that text order and number order do too.
-    numbers = [str(number) for number in range(95, 95 + count)]
-    failed = data.draw(st.lists(st.sampled_from(numbers), min_size=1))
-    first = patches.first_failure(report(*failed), numbers)
-    assert first is not None
-    assert int(numbers[first]) == min(int(number) for number in failed)
 
 
 def test_only_streams_of_tables_are_ours():
@@ -99,6 +60,20 @@ def test_deleting_ends_only_with_the_mapping():
     mapping = {}
     patches.begin(mapping, "Deleting", False, now=10)
     assert patches.transition(mapping, now=100) == "Deleting"
+
+
+@pytest.mark.parametrize(
+    ("message", "log", "named"),
+    [
+        ("no", "Traceback (most recent call last):\n  File x\nValueError: no", "ValueError"),
+        ("a\nb", "KeyError: 'a'\nDuring handling …\nbotocore.exceptions.ClientError: a\nb\n", "ClientError"),
+        ("", "Traceback …\nNotImplementedError", "NotImplementedError"),
+        ("Worker process died", "Worker process died", ""),
+        ("no", "", ""),
+    ],
+)
+def test_the_type_of_an_exception_is_read_from_its_traceback(message, log, named):
+    assert patches.error_type(message, log) == named
 
 
 def ask(app, path, kind="http"):
