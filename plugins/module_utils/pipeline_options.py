@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from . import dynamodb_table, event_source_mapping, sns_topic
@@ -19,6 +20,10 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _AUDIT_PREFIX = re.compile(r"((?!\.{1,2}/)[A-Za-z0-9!_.*'()=-]+/)+")
 _AUDIT_PREFIX_MOST = 512
 
+_BUCKET_NAME = (
+    re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?"),
+    "3 to 63 lower case letters, digits, dots and hyphens, or nothing for a derived name",
+)
 # CreateFunction, CreateRole, CreatePolicy, CreateQueue and the rules for bucket names, as AWS has them.
 _NAMES = {
     "function_name": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 letters, digits, hyphens and underscores"),
@@ -28,10 +33,8 @@ _NAMES = {
         re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?"),
         "1 to 80 letters, digits, hyphens and underscores",
     ),
-    "audit_bucket_name": (
-        re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?"),
-        "3 to 63 lower case letters, digits, dots and hyphens, or nothing for a derived name",
-    ),
+    "audit_bucket_name": _BUCKET_NAME,
+    "failure_bucket_name": _BUCKET_NAME,
     "runtime": (re.compile(r"python3\.(1[1-9]|[2-9][0-9])"), "a Python runtime of 3.11 or newer, such as python3.13"),
 }
 
@@ -42,9 +45,15 @@ _RANGES = {
     "notification_max_bytes": (32_768, 262_144),
     "failure_queue_retention_period": (60, 1_209_600),
     "alarm_period": (60, 86_400),
+    "alarm_failure_age_in_seconds": (60, 1_209_600),
+    "alarm_iterator_age_in_seconds": (60, 86_400),
     "verify_items": (1, 100),
     "verify_timeout": (1, 3_000),
     "verify_metrics_timeout": (0, 3_600),
+    "drill_healthy_items": (1, 50),
+    "drill_timeout": (1, 3_600),
+    "redrive_limit": (0, 1_000_000),
+    "redrive_batch_size": (1, 10_000),
 }
 
 _TABLE_OPTIONS = (
@@ -70,8 +79,10 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _numbers(given)
     found += _table(given)
     found += _mapping(given)
-    found += _destinations(given)
+    found += _topics(given)
+    found += _failures(given)
     found += _audit(given)
+    found += _redrive(given)
     return found
 
 
@@ -132,7 +143,38 @@ def _mapping(given: dict[str, Any]) -> list[str]:
     return _prefixed(event_source_mapping.problems({"function_name": "any", "event_source_arn": stream, **options}))
 
 
-def _destinations(given: dict[str, Any]) -> list[str]:
+def _topics(given: dict[str, Any]) -> list[str]:
+    found = _topic("change", "subscriptions", given, given.get("change_topic_type"))
+    # Lambda and CloudWatch send to standard topics only.
+    for topic in ("alarm", "failure"):
+        name = str(given.get(f"{topic}_topic_name", ""))
+        if name.endswith(".fifo"):
+            found.append(
+                f"{PREFIX}{topic}_topic_name is {name!r}, a FIFO topic; use a standard topic's, without .fifo."
+            )
+        else:
+            found += _topic(topic, f"{topic}_subscriptions", given)
+    return found
+
+
+def _topic(topic: str, subscriptions: str, given: dict[str, Any], topic_type: str | None = None) -> list[str]:
+    """The module's own sentences, with the role's names for its options."""
+    found = sns_topic.problems(
+        {
+            "name": str(given.get(f"{topic}_topic_name", "")),
+            "topic_type": topic_type,
+            "state": "present",
+            "subscriptions": given.get(subscriptions),
+        }
+    )
+    roles = {"subscriptions": subscriptions, "topic_type": f"{topic}_topic_type", "name": f"{topic}_topic_name"}
+    return [
+        re.sub(r"^(subscriptions)(?=\[)|\b(topic_type|name)(?= is )", lambda m: PREFIX + roles[m[0]], sentence)
+        for sentence in found
+    ]
+
+
+def _failures(given: dict[str, Any]) -> list[str]:
     found = []
     queue = str(given.get("failure_queue_name", ""))
     if queue.endswith(".fifo"):
@@ -140,12 +182,17 @@ def _destinations(given: dict[str, Any]) -> list[str]:
             f"{PREFIX}failure_queue_name is {queue!r}, a FIFO queue; Lambda delivers stream failures to standard "
             "queues only: use a name without .fifo."
         )
-    for option, topic in (("subscriptions", "change_topic_name"), ("alarm_subscriptions", "alarm_topic_name")):
-        name = str(given.get(topic, ""))
-        if name.endswith(".fifo"):
-            found.append(f"{PREFIX}{topic} is {name!r}, a FIFO topic; use a standard topic's name, without .fifo.")
-        asked = {"name": name, "state": "present", "subscriptions": given.get(option)}
-        found += [_prefix(sentence, "subscriptions", option) for sentence in sns_topic.problems(asked)]
+    if given.get("failure_subscriptions") and given.get("failure_destination") != "topic":
+        found.append(
+            f"{PREFIX}failure_subscriptions is given, and {PREFIX}failure_destination is "
+            f"{given.get('failure_destination')!r}; there is a topic to subscribe to with 'topic' only."
+        )
+    bucket = given.get("failure_bucket_name")
+    if bucket and bucket == given.get("audit_bucket_name"):
+        found.append(
+            f"{PREFIX}failure_bucket_name is {bucket!r}, the audit bucket; give failures a bucket of their own, or "
+            "nothing for a derived name."
+        )
     return found
 
 
@@ -159,11 +206,30 @@ def _audit(given: dict[str, Any]) -> list[str]:
     ]
 
 
+def _redrive(given: dict[str, Any]) -> list[str]:
+    found, moments = [], {}
+    for name in ("redrive_from", "redrive_to"):
+        text = str(given.get(name) or "")
+        moments[name] = _utc(text)
+        if text and not moments[name]:
+            found.append(
+                f"{PREFIX}{name} is {text!r}; give a moment in ISO 8601 and UTC, such as '2026-01-31T08:00:00Z'."
+            )
+    first, last = moments.values()
+    if first and last and first > last:
+        found.append(f"{PREFIX}redrive_from is later than {PREFIX}redrive_to; no failure record is between them.")
+    return found
+
+
+def _utc(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.utcoffset() == timedelta(0) else None
+
+
 def _prefixed(sentences: list[str]) -> list[str]:
     """The modules speak of their own options; an inventory's reader looks for the role's."""
     names = "|".join(sorted((*_TABLE_OPTIONS, *_MAPPING_OPTIONS), key=len, reverse=True))
     return [re.sub(rf"(?<![\w.])({names})(?![\w.])", rf"{PREFIX}\1", sentence) for sentence in sentences]
-
-
-def _prefix(sentence: str, option: str, role_option: str) -> str:
-    return re.sub(rf"(?<!\w){option}(?!\w)", f"{PREFIX}{role_option}", sentence)

@@ -43,6 +43,7 @@ class BucketContents:
         self.required: dict[str, str] = module.params["required_tags"] or {}
         self.s3 = client(module, "s3")
         self.deleted = 0
+        self.was_empty = True
 
     def read(self) -> dict[str, Any]:
         try:
@@ -57,6 +58,7 @@ class BucketContents:
         return {"empty": empty}
 
     def plan(self, current: dict[str, Any] | None) -> Plan:
+        self.was_empty = current["empty"]
         steps = () if current["empty"] else (Step("delete_objects", {"Bucket": self.bucket}),)
         return Plan(current, {"empty": True}, steps)
 
@@ -67,7 +69,7 @@ class BucketContents:
             self.deleted += len(page)
 
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"deleted": self.deleted}
+        return {"deleted": self.deleted, "was_empty": self.was_empty}
 
     @aws_errors("list the versions in the bucket")
     def _page(self, most: int) -> list[dict[str, str]]:

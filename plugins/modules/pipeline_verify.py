@@ -35,10 +35,11 @@ notes:
   - "Needs these actions: C(dynamodb:DescribeTable), C(dynamodb:PutItem), C(dynamodb:UpdateItem) and
     C(dynamodb:DeleteItem) on the table; C(lambda:ListEventSourceMappings), C(lambda:GetEventSourceMapping);
     C(s3:ListBucket) on the bucket and C(s3:GetObject) on its objects; C(logs:FilterLogEvents) on the log group;
-    C(cloudwatch:GetMetricStatistics); with O(change_topic_arn) also C(sns:GetTopicAttributes), C(sns:Subscribe),
-    C(sns:Unsubscribe), C(sns:ListSubscriptionsByTopic), C(sqs:ListQueues), C(sqs:CreateQueue), C(sqs:TagQueue),
-    C(sqs:ReceiveMessage), C(sqs:GetQueueAttributes), C(sqs:ListQueueTags) and C(sqs:DeleteQueue). With customer managed
-    keys also C(kms:Decrypt) on the bucket's and on the mapping's key, and on the table's key."
+    C(cloudwatch:GetMetricStatistics); with O(function_environment) also C(lambda:GetFunctionConfiguration); with
+    O(change_topic_arn) also C(sns:GetTopicAttributes), C(sns:Subscribe), C(sns:Unsubscribe),
+    C(sns:ListSubscriptionsByTopic), C(sqs:ListQueues), C(sqs:CreateQueue), C(sqs:TagQueue), C(sqs:ReceiveMessage),
+    C(sqs:GetQueueAttributes), C(sqs:ListQueueTags) and C(sqs:DeleteQueue). With customer
+    managed keys also C(kms:Decrypt) on the bucket's and on the mapping's key, and on the table's key."
 author:
   - cloudcdc maintainers (@cloudcdc)
 options:
@@ -74,6 +75,12 @@ options:
       - On a log with many thousand changes an hour give it. The notifications then tell where the audit objects are, so
         the log need not be listed.
     type: str
+  function_environment:
+    description:
+      - The environment variables that the function should have, all of them. A run does not begin while the live ones
+        differ, and says which do, by name. Their values are not told.
+      - Left out, the environment is not looked at.
+    type: dict
   log_group:
     description:
       - The function's log group. The default is C(/aws/lambda/) and O(function_name).
@@ -268,8 +275,8 @@ checks:
   contains:
     name:
       description:
-        - One of C(audit), C(notification), C(order), C(filters), C(claim_check), C(logs), C(logs_without_item_data),
-          C(mapping), C(function_metrics), C(stream_metrics), C(cleanup).
+        - One of C(configuration), C(audit), C(notification), C(order), C(filters), C(claim_check), C(logs),
+          C(logs_without_item_data), C(mapping), C(function_metrics), C(stream_metrics), C(cleanup).
       type: str
       sample: order
     ok:
@@ -292,6 +299,7 @@ ARGUMENT_SPEC = {
     "audit_bucket": {"type": "str", "required": True},
     "audit_prefix": {"type": "str", "default": "audit-logs/"},
     "change_topic_arn": {"type": "str"},
+    "function_environment": {"type": "dict"},
     "log_group": {"type": "str"},
     "items": {"type": "int", "default": 3},
     "item_attributes": {"type": "dict", "default": {}},

@@ -66,6 +66,11 @@ deleted:
   returned: always
   type: int
   sample: 1204
+was_empty:
+  description: Whether the bucket held nothing to begin with, or was not there.
+  returned: always
+  type: bool
+  sample: false
 """
 
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSModule

@@ -18,6 +18,9 @@ from tests.leftovers import resources
 pytestmark = pytest.mark.cloud
 
 MAPPING_TASK = "Connect the stream to the function"
+POLICY_TASK = "Create or adjust the custom policy"
+ALARMS_TASK = "Create or adjust the alarms"
+OUTPUTS_TASK = "Write the outputs"
 
 
 def until(condition, what: str, seconds: float = 60):
@@ -42,7 +45,10 @@ def fresh(cloud):
 
 @pytest.fixture(scope="module")
 def three(cloud, tmp_path_factory):
-    """Three pipelines in one environment: the recipe's keys, a number alone, a binary sort key."""
+    """Three pipelines in one environment: the recipe's keys, a number alone, a binary sort key.
+
+    Each has its own failure destination: the queue, a bucket (with a FIFO change topic), a topic.
+    """
     cloud.reset()
     project = Project(
         cloud,
@@ -54,8 +60,15 @@ def three(cloud, tmp_path_factory):
                 "hash_key_type": "NUMBER",
                 "range_key_name": "",
                 "execution_policy": "scoped",
+                "failure_destination": "bucket",
+                "change_topic_type": "fifo",
             },
-            "documents": {"hash_key_name": "Owner", "range_key_name": "Digest", "range_key_type": "BINARY"},
+            "documents": {
+                "hash_key_name": "Owner",
+                "range_key_name": "Digest",
+                "range_key_type": "BINARY",
+                "failure_destination": "topic",
+            },
         },
         maximum_batching_window_in_seconds=0,
     )
@@ -80,10 +93,12 @@ class TestADeployedEnvironment:
         assert list(outputs) == [
             *("region", "account_id", "endpoint_url", "table_name", "table_arn", "stream_arn", "function_name"),
             *("function_arn", "alias_arn", "event_source_mapping_uuid", "role_arn", "audit_bucket", "audit_prefix"),
-            *("change_topic_arn", "alarm_topic_arn", "failure_queue_url", "failure_queue_arn", "log_group"),
-            *("alarm_names", "dashboard_name"),
+            *("change_topic_arn", "alarm_topic_arn", "failure_destination_arn", "failure_bucket", "failure_topic_arn"),
+            *("failure_queue_url", "failure_queue_arn", "log_group", "alarm_names", "dashboard_name"),
         ]
-        assert [name for name, value in outputs.items() if value is None] == ["alias_arn", "dashboard_name"]
+        assert {name for name, value in outputs.items() if value is None} == {
+            *("alias_arn", "failure_bucket", "failure_topic_arn", "dashboard_name"),
+        }
 
     def test_the_recipes_resources_have_the_recipes_settings(self, three, cloud):
         outputs = three.outputs("activities")
@@ -104,11 +119,142 @@ class TestADeployedEnvironment:
         assert attributes["Attributes"]["MessageRetentionPeriod"] == "1209600"
         groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix=outputs["log_group"])["logGroups"]
         assert groups[0]["retentionInDays"] == 30
-        alarms = cloud.client("cloudwatch").describe_alarms(AlarmNames=outputs["alarm_names"])["MetricAlarms"]
-        assert {alarm["MetricName"] for alarm in alarms} == {"Errors", "ApproximateNumberOfMessagesVisible"}
-        assert all(alarm["AlarmActions"] == [outputs["alarm_topic_arn"]] for alarm in alarms)
-        public = cloud.client("s3").get_public_access_block(Bucket=outputs["audit_bucket"])
-        assert all(public["PublicAccessBlockConfiguration"].values())
+        assert mapping["MetricsConfig"] == {"Metrics": ["EventCount"]}
+        for bucket in (outputs["audit_bucket"], three.outputs("readings")["failure_bucket"]):
+            public = cloud.client("s3").get_public_access_block(Bucket=bucket)
+            assert all(public["PublicAccessBlockConfiguration"].values())
+            owned = cloud.client("s3").get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+            assert owned == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+
+    def test_every_alarm_watches_this_pipeline_and_tells_the_alarm_topic(self, three, cloud):
+        for host in three.hosts:
+            outputs = three.outputs(host)
+            found = cloud.client("cloudwatch").describe_alarms(AlarmNames=outputs["alarm_names"])["MetricAlarms"]
+            watched = {
+                alarm["AlarmName"].removeprefix(outputs["function_name"]): (
+                    alarm["Namespace"],
+                    alarm["MetricName"],
+                    [(each["Name"], each["Value"]) for each in alarm["Dimensions"]],
+                    alarm["Statistic"],
+                    alarm["Threshold"],
+                )
+                for alarm in found
+            }
+            function = [("FunctionName", outputs["function_name"])]
+            mapping = [("EventSourceMappingUUID", outputs["event_source_mapping_uuid"])]
+            queue = [("QueueName", outputs["failure_queue_arn"].rpartition(":")[2])]
+            table = [("TableName", outputs["table_name"])]
+            assert watched == {
+                "-errors": ("AWS/Lambda", "Errors", function, "Sum", 1),
+                "-throttles": ("AWS/Lambda", "Throttles", function, "Sum", 1),
+                "-iterator-age": ("AWS/Lambda", "IteratorAge", function, "Maximum", 3_600_000),
+                "-destination-failures": ("AWS/Lambda", "DestinationDeliveryFailures", function, "Sum", 1),
+                "-dropped": ("AWS/Lambda", "DroppedEventCount", mapping, "Sum", 1),
+                "-failures-delivered": (*("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", mapping, "Sum", 1),),
+                "-dlq-messages": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "Maximum", 1),
+                "-dlq-age": ("AWS/SQS", "ApproximateAgeOfOldestMessage", queue, "Maximum", 21600),
+                "-table-write-throttles": ("AWS/DynamoDB", "WriteThrottleEvents", table, "Sum", 1),
+                "-table-read-throttles": ("AWS/DynamoDB", "ReadThrottleEvents", table, "Sum", 1),
+            }
+            for alarm in found:
+                assert alarm["AlarmActions"] == [outputs["alarm_topic_arn"]]
+                assert (alarm["Period"], alarm["TreatMissingData"]) == (60, "notBreaching")
+                assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+                assert alarm["AlarmDescription"]
+
+    def test_each_choice_of_failure_destination_has_its_own_rights_and_no_others(self, three, cloud):
+        queue, bucket, topic = (three.outputs(host) for host in ("activities", "readings", "documents"))
+        for outputs, arn in (
+            (queue, queue["failure_queue_arn"]),
+            (bucket, f"arn:aws:s3:::{bucket['failure_bucket']}"),
+            (topic, topic["failure_topic_arn"]),
+        ):
+            mapping = cloud.client("lambda").get_event_source_mapping(UUID=outputs["event_source_mapping_uuid"])
+            assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == arn == outputs["failure_destination_arn"]
+            rights = failure_rights(cloud, outputs)
+            assert rights.pop("DeliverFailures") == ["sqs:SendMessage", [outputs["failure_queue_arn"]]]
+            assert rights == {
+                queue["failure_queue_arn"]: {},
+                f"arn:aws:s3:::{bucket['failure_bucket']}": {
+                    "DeliverFailuresToBucket1": ["s3:PutObject", f"{arn}/aws/lambda/*"],
+                    "FindFailureBucket1": ["s3:ListBucket", arn],
+                },
+                topic["failure_topic_arn"]: {"DeliverFailuresToTopic1": ["sns:Publish", arn]},
+            }.get(arn)
+
+    def test_what_the_failure_topic_gets_is_in_the_failure_queue_as_it_was_sent(self, three, cloud):
+        outputs = three.outputs("documents")
+        cloud.client("sns").publish(TopicArn=outputs["failure_topic_arn"], Message='{"version": "1.0"}')
+
+        def arrived():
+            answer = cloud.client("sqs").receive_message(QueueUrl=outputs["failure_queue_url"], WaitTimeSeconds=1)
+            return answer.get("Messages")
+
+        message = until(arrived, "the failure record", 20)[0]
+        assert message["Body"] == '{"version": "1.0"}'
+        cloud.client("sqs").delete_message(
+            QueueUrl=outputs["failure_queue_url"], ReceiptHandle=message["ReceiptHandle"]
+        )
+
+    def test_another_failure_destination_moves_the_mapping_and_keeps_what_the_former_one_holds(self, three, cloud):
+        bucket = three.outputs("readings")["failure_bucket"]
+        cloud.client("s3").put_object(Bucket=bucket, Key="aws/lambda/kept", Body=b"{}")
+        three.hosts["readings"]["failure_destination"] = "queue"
+        try:
+            moved = three.run("deploy", "--limit", "readings").ok()
+            outputs = three.outputs("readings")
+            # Before the mapping has moved both may be delivered to, after it only the new one.
+            assert moved.changed() == [MAPPING_TASK, POLICY_TASK, ALARMS_TASK, OUTPUTS_TASK]
+            said = next(result["msg"] for name, _host, result in moved.tasks() if "earlier failures" in name)
+            assert f"arn:aws:s3:::{bucket}" in said and "redrive_source=bucket" in said
+            assert failure_rights(cloud, outputs) == {
+                "DeliverFailures": ["sqs:SendMessage", [outputs["failure_queue_arn"]]]
+            }
+        finally:
+            three.hosts["readings"]["failure_destination"] = "bucket"
+        back = three.run("deploy", "--limit", "readings").ok()
+        assert back.changed() == [POLICY_TASK, MAPPING_TASK, ALARMS_TASK, OUTPUTS_TASK]
+        assert three.outputs("readings")["failure_bucket"] == bucket
+        assert cloud.client("s3").get_object(Bucket=bucket, Key="aws/lambda/kept")["Body"].read() == b"{}"
+
+    def test_a_drill_that_was_killed_is_named_by_verify_and_ended_by_a_deploy(self, three, cloud):
+        outputs, lambda_ = three.outputs("activities"), cloud.client("lambda")
+        name = outputs["function_name"]
+        asked = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        token = "0f" * 32
+        left = {**asked, "DRILL_ID": "drill-7", "DRILL_TOKEN": token, "LOG_LEVEL": "DEBUG"}
+        lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": left})
+        found = three.run("verify", "--limit", "activities")
+        assert found.returncode != 0
+        said = " ".join(found.failures())
+        assert "A failure drill (drill-7) was not ended: run playbooks/deploy.yml" in said
+        assert "DRILL_ID, DRILL_TOKEN, LOG_LEVEL" in said
+        assert token not in found.output
+        assert three.run("deploy", "--limit", "activities").ok().changed() == ["Create or adjust the function"]
+        assert lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"] == asked
+
+    def test_a_fifo_change_topic_keeps_the_changes_of_an_item_in_order_and_drops_what_comes_twice(self, three, cloud):
+        outputs, sqs = three.outputs("readings"), cloud.client("sqs")
+        assert outputs["change_topic_arn"].endswith(".fifo")
+        queue = subscribed_queue(cloud, outputs["change_topic_arn"], fifo=True)
+        for reading in range(5):
+            item = {"SensorId": {"N": "7"}, "Reading": {"N": str(reading)}}
+            cloud.client("dynamodb").put_item(TableName=outputs["table_name"], Item=item)
+        found: list[dict] = []
+
+        def five_messages():
+            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"])
+            for message in messages.get("Messages", []):
+                found.append(message)
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return len(found) >= 5
+
+        until(five_messages, "five notifications")
+        details = [json.loads(message["Body"])["details"] for message in found]
+        assert [each["newImage"]["Reading"]["N"] for each in details] == list("01234")
+        assert len({message["Attributes"]["MessageGroupId"] for message in found}) == 1
+        known_by = [message["Attributes"]["MessageDeduplicationId"] for message in found]
+        assert known_by == [each["eventID"] for each in details]
 
     def test_everything_that_takes_tags_carries_them(self, three, cloud):
         outputs = three.outputs("activities")
@@ -197,9 +343,22 @@ class TestADeployedEnvironment:
         assert three.run("deploy").ok().changed() == []
 
 
-def subscribed_queue(cloud, topic_arn: str) -> str:
+def failure_rights(cloud, outputs: dict) -> dict[str, list]:
+    """The function's rights to deliver failures, by statement."""
+    iam, role = cloud.client("iam"), outputs["role_arn"].rpartition("/")[2]
+    arn = f"arn:aws:iam::000000000000:policy/{role}-custom-policy"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    return {
+        statement["Sid"]: [statement["Action"], statement["Resource"]]
+        for statement in document["Statement"]
+        if "Failure" in statement["Sid"]
+    }
+
+
+def subscribed_queue(cloud, topic_arn: str, fifo: bool = False) -> str:
     """A queue that gets the topic's messages as they are."""
-    sqs, name = cloud.client("sqs"), f"test-{uuid.uuid4()}"
+    sqs, name = cloud.client("sqs"), f"test-{uuid.uuid4()}{'.fifo' if fifo else ''}"
     arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
     may_send = {
         "Effect": "Allow",
@@ -209,7 +368,8 @@ def subscribed_queue(cloud, topic_arn: str) -> str:
         "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
-    url = sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
+    attributes = {"Policy": policy, **({"FifoQueue": "true"} if fifo else {})}
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     cloud.client("sns").subscribe(
         TopicArn=topic_arn,
         Protocol="sqs",
@@ -262,18 +422,24 @@ def test_impossible_options_are_refused_before_the_first_call_to_aws(cloud, tmp_
 
 
 def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path):
-    project = one_pipeline(fresh, tmp_path, maximum_batching_window_in_seconds=0)
+    project = one_pipeline(fresh, tmp_path, maximum_batching_window_in_seconds=0, failure_destination="bucket")
     project.run("deploy").ok()
     outputs = project.outputs("activities")
     item = {"UserId": {"S": "kept"}, "ActivityId": {"S": "one"}}
     fresh.client("dynamodb").put_item(TableName=outputs["table_name"], Item=item)
     s3 = fresh.client("s3")
     until(lambda: s3.list_objects_v2(Bucket=outputs["audit_bucket"]).get("KeyCount"), "the audit object")
+    s3.put_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven", Body=b"{}")
 
     kept = project.run("teardown").ok()
-    assert any("Kept the table" in str(result.get("msg")) for _name, _host, result in kept.tasks())
+    buckets = [outputs["audit_bucket"], outputs["failure_bucket"]]
+    told = " ".join(str(result.get("msg")) for _name, _host, result in kept.tasks())
+    assert all(name in told for name in ("Kept the table", *buckets))
+    assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": buckets}
+    s3.delete_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven")
+    # An empty failure bucket holds nothing that could be lost.
+    assert project.run("teardown").ok().changed() == ["Remove the failure bucket"]
     assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": [outputs["audit_bucket"]]}
-    assert project.run("teardown").ok().changed() == []
 
     project.run("deploy").ok()
     assert fresh.client("dynamodb").get_item(TableName=outputs["table_name"], Key=item)["Item"] == item

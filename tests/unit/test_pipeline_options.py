@@ -47,7 +47,41 @@ def test_every_default_is_documented_with_the_same_value():
         ({"write_capacity": None}, "ddb_stream_pipeline_write_capacity"),
         ({"range_key_name": "UserId"}, "ddb_stream_pipeline_range_key_name"),
         ({"failure_queue_name": "failures.fifo"}, "without .fifo"),
-        ({"change_topic_name": "changes.fifo"}, "without .fifo"),
+        ({"change_topic_name": "changes.fifo"}, "ddb_stream_pipeline_change_topic_name is 'changes.fifo'"),
+        ({"change_topic_type": "fifo", "change_topic_name": "changes"}, "must end with .fifo: changes.fifo"),
+        (
+            {
+                "change_topic_type": "fifo",
+                "change_topic_name": "c.fifo",
+                "subscriptions": [{"protocol": "email", "endpoint": "a@example.com"}],
+            },
+            "ddb_stream_pipeline_subscriptions[0]: protocol is email",
+        ),
+        ({"alarm_topic_name": "alarms.fifo"}, "ddb_stream_pipeline_alarm_topic_name is 'alarms.fifo'"),
+        ({"failure_topic_name": "failures.fifo"}, "ddb_stream_pipeline_failure_topic_name is 'failures.fifo'"),
+        ({"failure_bucket_name": "Bad_Bucket"}, "ddb_stream_pipeline_failure_bucket_name"),
+        ({"failure_bucket_name": "one", "audit_bucket_name": "one"}, "a bucket of their own"),
+        (
+            {"failure_subscriptions": [{"protocol": "email", "endpoint": "a@example.com"}]},
+            "ddb_stream_pipeline_failure_destination is 'queue'",
+        ),
+        (
+            {"failure_destination": "topic", "failure_subscriptions": [{"protocol": "email", "endpoint": "x"}]},
+            "ddb_stream_pipeline_failure_subscriptions[0]",
+        ),
+        ({"alarm_failure_age_in_seconds": 59}, "ddb_stream_pipeline_alarm_failure_age_in_seconds"),
+        ({"alarm_iterator_age_in_seconds": 86401}, "ddb_stream_pipeline_alarm_iterator_age_in_seconds"),
+        ({"drill_healthy_items": 0}, "ddb_stream_pipeline_drill_healthy_items"),
+        ({"drill_timeout": 0}, "ddb_stream_pipeline_drill_timeout"),
+        ({"redrive_limit": -1}, "ddb_stream_pipeline_redrive_limit"),
+        ({"redrive_batch_size": 0}, "ddb_stream_pipeline_redrive_batch_size"),
+        ({"redrive_from": "yesterday"}, "ddb_stream_pipeline_redrive_from is 'yesterday'"),
+        ({"redrive_to": "2026-01-31T08:00:00"}, "ISO 8601 and UTC"),
+        ({"redrive_to": "2026-01-31T08:00:00+01:00"}, "ISO 8601 and UTC"),
+        (
+            {"redrive_from": "2026-01-31T08:00:01Z", "redrive_to": "2026-01-31T08:00:00Z"},
+            "later than ddb_stream_pipeline_redrive_to",
+        ),
         ({"filter_criteria": ["{oops"]}, "ddb_stream_pipeline_filter_criteria"),
         ({"filter_criteria": [{"eventName": ["INSERT"]}] * 11}, "ddb_stream_pipeline_filter_criteria"),
         ({"subscriptions": [{"protocol": "http", "endpoint": "http://a/"}]}, "ddb_stream_pipeline_subscriptions[0]"),
@@ -82,6 +116,12 @@ def test_on_demand_needs_no_capacity_to_be_taken_back():
 
 def test_an_attached_tables_options_do_not_matter():
     assert problems_with(table_attach=True, read_capacity=0) == []
+
+
+def test_a_fifo_topic_of_queues_and_moments_in_utc_have_no_problem():
+    queue = {"protocol": "sqs", "endpoint": "arn:aws:sqs:us-east-1:123456789012:orders.fifo"}
+    assert problems_with(change_topic_type="fifo", change_topic_name="c.fifo", subscriptions=[queue]) == []
+    assert problems_with(redrive_from="2026-01-31T08:00:00.5Z", redrive_to="2026-01-31T08:00:01+00:00") == []
 
 
 def test_every_problem_is_told_at_once():

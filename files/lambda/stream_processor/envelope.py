@@ -88,7 +88,12 @@ def item_hash(keys: dict[str, Any]) -> str:
 
     The keys go in as DynamoDB JSON (``{"UserId":{"S":"a"}}``), so names and types count as well as values.
     """
-    return hashlib.sha256(to_bytes(keys)).hexdigest()[:16]
+    return item_digest(keys)[:16]
+
+
+def item_digest(keys: dict[str, Any]) -> str:
+    """The whole of the SHA-256 that :func:`item_hash` begins."""
+    return hashlib.sha256(to_bytes(keys)).hexdigest()
 
 
 def changed_attributes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

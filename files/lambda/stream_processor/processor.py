@@ -13,13 +13,17 @@ from typing import Any
 
 from .canonical import to_bytes
 from .config import Settings
-from .envelope import MalformedRecord, is_expiry, sequence_number, to_envelope
+from .envelope import MalformedRecord, is_expiry, item_digest, item_hash, sequence_number, to_envelope
 from .layout import LAYOUTS
 from .notification import build_notification
-from .transport import CALL_SECONDS, Transport, TransportError
+from .transport import CALL_SECONDS, Order, Transport, TransportError
 
 #: A record is begun only with this much time left: both of its calls may take as long as they can.
 RESERVE_MS = 2 * CALL_SECONDS * 1000
+
+
+class DrillRefused(Exception):
+    """A failure drill has this item refused; it says so in the function's own configuration."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Failure:
     """Why a record failed, without anything of the record but its sequence number."""
 
     sequence_number: str
-    stage: str  # deadline, envelope, audit or notify
+    stage: str  # deadline, envelope, drill, audit or notify
     error_type: str
     aws_code: str = ""
     detail: str = ""
@@ -59,6 +63,7 @@ class Processor:
         self._settings = settings
         self._transport = transport
         self._object_name = LAYOUTS[settings.layout]
+        self._fifo = settings.topic_arn.endswith(".fifo")
 
     def process(self, records: list[Any], remaining_ms: Callable[[], int]) -> Outcome:
         """Do the records in order and stop at the first failure: what comes later must not overtake it.
@@ -84,6 +89,9 @@ class Processor:
         stage = "envelope"
         try:
             envelope = to_envelope(record)
+            if self._settings.drill_token:
+                stage = "drill"
+                _refuse(envelope["keys"], self._settings.drill_token)
             stage = "audit"
             key = self._audit(envelope, outcome)
             stage = "notify"
@@ -107,15 +115,22 @@ class Processor:
     def _notify(self, envelope: dict[str, Any], key: str, outcome: Outcome) -> None:
         audit = {"bucket": self._settings.bucket, "key": key}
         note = build_notification(envelope, audit, self._settings.notification_max_bytes)
-        self._transport.publish(self._settings.topic_arn, note.message, note.subject, note.attributes)
+        order = Order(item_hash(envelope["keys"]), envelope["eventID"]) if self._fifo else None
+        self._transport.publish(self._settings.topic_arn, note.message, note.subject, note.attributes, order)
         outcome.notified += 1
         outcome.claim_checked += note.claim_check
+
+
+def _refuse(keys: dict[str, Any], token: str) -> None:
+    """DrillRefused when the keys are those of the drill's item. Nothing else in a record is asked."""
+    if item_digest(keys) == token:
+        raise DrillRefused
 
 
 def _failure(number: str, stage: str, exc: Exception) -> Failure:
     if isinstance(exc, TransportError):
         return Failure(number, stage, exc.error_type, exc.aws_code)
-    if isinstance(exc, MalformedRecord):
+    if isinstance(exc, (MalformedRecord, DrillRefused)):
         return Failure(number, stage, type(exc).__name__, detail=str(exc))
     # Any other error's text may hold item data; where it was raised does not.
     frame = traceback.extract_tb(exc.__traceback__)[-1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 _CONNECT_SECONDS = 1
@@ -28,14 +29,24 @@ class TransportError(Exception):
         self.aws_code = aws_code
 
 
+@dataclass(frozen=True)
+class Order:
+    """What a FIFO topic orders by, and what it knows a message by that it was sent before."""
+
+    group: str
+    deduplication_id: str
+
+
 class Transport(Protocol):
     """What the processor needs of AWS. Both calls raise TransportError when they fail."""
 
     def put_object_if_absent(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:
         """Write the object: True when it was written, False when there is one of that name already."""
 
-    def publish(self, topic_arn: str, message: str, subject: str, attributes: dict[str, str]) -> None:
-        """Publish a message to a standard topic; every attribute is a String."""
+    def publish(
+        self, topic_arn: str, message: str, subject: str, attributes: dict[str, str], order: Order | None
+    ) -> None:
+        """Publish a message, in order where the topic is a FIFO topic; every attribute is a String."""
 
 
 class BotoTransport:
@@ -64,9 +75,14 @@ class BotoTransport:
             self._sleep(pause)
         return self._put(request)
 
-    def publish(self, topic_arn: str, message: str, subject: str, attributes: dict[str, str]) -> None:
+    def publish(
+        self, topic_arn: str, message: str, subject: str, attributes: dict[str, str], order: Order | None
+    ) -> None:
         typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
-        _call(self._sns.publish, TopicArn=topic_arn, Message=message, Subject=subject, MessageAttributes=typed)
+        request = {"TopicArn": topic_arn, "Message": message, "Subject": subject, "MessageAttributes": typed}
+        if order:
+            request.update(MessageGroupId=order.group, MessageDeduplicationId=order.deduplication_id)
+        _call(self._sns.publish, **request)
 
     def _put(self, request: dict[str, Any]) -> bool:
         try:

@@ -122,6 +122,18 @@ class Mappings:
         return self._client.get_event_source_mapping(UUID=uuid, aws_retry=True)
 
 
+class Function:
+    """The function that the mapping invokes."""
+
+    def __init__(self, cloud: Cloud, name: str) -> None:
+        self._client, self.name = cloud("lambda"), name
+
+    @aws_errors("read the function's configuration")
+    def environment(self) -> dict[str, Any]:
+        """AWS's own form: Variables, or an Error when they cannot be decrypted; empty for none."""
+        return self._client.get_function_configuration(FunctionName=self.name, aws_retry=True).get("Environment") or {}
+
+
 class AuditLog:
     """The audit objects of the run, found by the item hash in their names."""
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..aws import InputError
-from .api import AuditLog, Cloud, Logs, Mappings, Table, Topic
+from .api import AuditLog, Cloud, Function, Logs, Mappings, Table, Topic
 from .clock import Clock
 from .items import Stream, key_schema
 
 #: States that a mapping leaves by itself.
 _TRANSITIONAL = ("Creating", "Enabling", "Updating")
+#: What a failure drill puts into the function's environment, and takes out again at its end.
+_DRILL_VARIABLES = ("DRILL_ID", "DRILL_TOKEN")
 _TOPIC_ARN = re.compile(r"arn:[^:]+:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_.-]+")
 
 
@@ -40,11 +42,12 @@ class Options:
     poll_interval: int
     metrics: tuple[str, ...]
     metrics_timeout: int
+    function_environment: dict[str, str] | None = None
 
     @classmethod
     def read(cls, params: dict[str, Any]) -> Options:
         """InputError when an option cannot be."""
-        taken = {name: params[name] for name in cls.__dataclass_fields__}
+        taken = {name: params[name] for name in cls.__dataclass_fields__ if name in params}
         taken["function_name"] = function_name(params["function_name"])
         if params["log_group"] is None:
             taken["log_group"] = f"/aws/lambda/{taken['function_name']}"
@@ -109,6 +112,7 @@ class Rooms:
     audit: AuditLog
     topic: Topic | None
     logs: Logs | None
+    function: Function | None = None
 
     @classmethod
     def of(cls, cloud: Cloud, options: Options) -> Rooms:
@@ -118,6 +122,7 @@ class Rooms:
             AuditLog(cloud, options.audit_bucket),
             Topic(cloud, options.change_topic_arn) if options.change_topic_arn else None,
             Logs(cloud, options.log_group) if options.log_group else None,
+            Function(cloud, options.function_name) if options.function_environment is not None else None,
         )
 
 
@@ -126,6 +131,8 @@ def look_around(rooms: Rooms, options: Options, clock: Clock) -> Scene:
     answer = rooms.table.describe()
     clock.follow(answer)
     stream = read_stream(answer["Table"])
+    if rooms.function:
+        check_environment(rooms.function.name, rooms.function.environment(), options.function_environment or {})
     uuid = options.event_source_mapping_uuid or find_uuid(rooms.mappings, stream, options.function_name)
     mapping = _settled(rooms.mappings, uuid, options, clock)
     check_mapping(mapping, stream, options)
@@ -202,6 +209,23 @@ def check_mapping(mapping: dict[str, Any], stream: Stream, options: Options) -> 
             f"timeout ({options.timeout} s) must be longer than the mapping's batching window ({window} s), "
             "which alone can hold a change back for so long."
         )
+
+
+def check_environment(function: str, live: dict[str, Any], wanted: dict[str, str]) -> None:
+    """InputError when the live function's variables are not those it should have. Values are never told."""
+    if error := live.get("Error"):
+        told = f"{error.get('ErrorCode')}: {error.get('Message')}"
+        raise InputError(f"The environment of the function {function} cannot be read: {told}")
+    found = live.get("Variables") or {}
+    differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    if not differing:
+        return
+    told = f"The environment of the function {function} is not the inventory's: {', '.join(differing)}"
+    if any(name in found for name in _DRILL_VARIABLES):
+        # The id is random and names the drill's report; the token stays untold.
+        drill = found.get("DRILL_ID") or "without DRILL_ID"
+        raise InputError(f"A failure drill ({drill}) was not ended: run playbooks/deploy.yml, which ends it. {told}.")
+    raise InputError(f"{told}. Somebody changed it, or the inventory was not deployed: run playbooks/deploy.yml.")
 
 
 def last_result_fails(mapping: dict[str, Any]) -> bool:

@@ -48,7 +48,7 @@ class Verification:
             f"Would insert, modify and remove {self._identity.items} item(s) in table {scene.stream.table_name} and "
             f"await {awaited} of {len(ledger.traces)} changes. All that a run reads can be read."
         )
-        checks = [Check("mapping", True, mapping_words(scene.mapping))]
+        checks = [self._configuration_check(), Check("mapping", True, mapping_words(scene.mapping))]
         return {"message": message, "checks": _told(checks), "changes": [], "latency": {}, "run_id": ""}
 
     def run(self) -> tuple[bool, dict[str, Any]]:
@@ -57,7 +57,7 @@ class Verification:
         start = self._clock.utc()
         deadline = self._prove(scene, ledger, start)
         judge = Judge(scene, self._rooms, self._metrics, self._options, self._clock, ledger)
-        checks = judge.checks(start, deadline)
+        checks = [self._configuration_check(), *judge.checks(start, deadline)]
         made = "items, queue and subscription are removed"
         checks.append(evidence.judged("cleanup", self.cleanup_problems, made))
         proven, message = evidence.summary(ledger, checks, judge.where_to_look)
@@ -68,6 +68,12 @@ class Verification:
             "latency": ledger.latency(),
             "run_id": ledger.run_id,
         }
+
+    def _configuration_check(self) -> Check:
+        """What look_around saw of it: a run does not begin on a function that is configured otherwise."""
+        if self._options.function_environment is None:
+            return Check("configuration", None, "left out: no function_environment is given")
+        return Check("configuration", True, f"the environment of {self._options.function_name} is the inventory's")
 
     def _prepare(self) -> tuple[Scene, Ledger]:
         """The pipeline, and the changes to be made. Everything that can be refused is refused here."""

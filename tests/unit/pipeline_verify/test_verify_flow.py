@@ -138,6 +138,18 @@ class PatientTopic(api.Topic):
         return super().receive(queue_url, 0)
 
 
+class LiveFunction:
+    """The deployed function's environment, as AWS tells it; moto would want a role and a package for it."""
+
+    name = "processor"
+
+    def __init__(self, variables: dict[str, str], **answer: Any) -> None:
+        self._answer = {"Variables": variables, **answer} if variables else answer
+
+    def environment(self) -> dict[str, Any]:
+        return self._answer
+
+
 class Pipeline:
     """A pipeline in moto and runs of the verification of it."""
 
@@ -157,6 +169,7 @@ class Pipeline:
         self.function = Function(self.stream_arn, self.topic_arn)
         self.mappings = FakeMappings(self.stream_arn, **mapping)
         self.clock = TestClock(self.function.poll)
+        self.live = LiveFunction({})
 
     def verification(self, **given: Any) -> Verification:
         params = {**PARAMS, "change_topic_arn": self.topic_arn, "metrics": [], "timeout": 30, **given}
@@ -167,6 +180,7 @@ class Pipeline:
             api.AuditLog(cloud, options.audit_bucket),
             PatientTopic(cloud, options.change_topic_arn) if options.change_topic_arn else None,
             api.Logs(cloud, options.log_group) if options.log_group else None,
+            self.live if options.function_environment is not None else None,
         )
         return Verification(rooms, api.Metrics(cloud), options, self.clock)
 
@@ -219,6 +233,59 @@ def test_a_pipeline_that_works_is_proven_and_nothing_is_left(key_schema, view_ty
     assert all(change["audit_ok"] and change["notification_ok"] for change in report["changes"])
     assert all(check(report, name)["ok"] for name in ("audit", "notification", "order", "logs", "mapping", "cleanup"))
     assert pipeline.left() == NOTHING
+
+
+SETTINGS = {"S3_BUCKET_NAME": "audit-bucket", "LOG_LEVEL": "INFO"}
+
+
+def test_a_function_with_the_inventorys_environment_is_proven_so():
+    pipeline = Pipeline()
+    pipeline.live = LiveFunction(SETTINGS)
+
+    proven, report = pipeline.run(items=1, function_environment=SETTINGS)
+
+    assert proven, report["message"]
+    assert check(report, "configuration")["ok"] is True
+
+
+def test_without_the_inventorys_environment_the_check_is_left_out():
+    _proven, report = Pipeline().run(items=1)
+
+    assert check(report, "configuration")["ok"] is None
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ({**SETTINGS, "LOG_LEVEL": "secret-7"}, "is not the inventory's: LOG_LEVEL. Somebody changed it"),
+        ({**SETTINGS, "MORE": "secret-7"}, "is not the inventory's: MORE."),
+        ({}, "is not the inventory's: LOG_LEVEL, S3_BUCKET_NAME."),
+        (
+            {**SETTINGS, "DRILL_ID": "d-1", "DRILL_TOKEN": "secret-7"},
+            "A failure drill (d-1) was not ended: run playbooks/deploy.yml, which ends it. The environment of the "
+            "function processor is not the inventory's: DRILL_ID, DRILL_TOKEN.",
+        ),
+        ({**SETTINGS, "DRILL_TOKEN": "secret-7"}, "A failure drill (without DRILL_ID) was not ended"),
+    ],
+)
+def test_a_function_with_another_environment_is_refused_before_any_write_by_names_and_never_by_values(live, said):
+    pipeline = Pipeline()
+    pipeline.live = LiveFunction(live)
+
+    with pytest.raises(InputError) as refused:
+        pipeline.run(function_environment=SETTINGS)
+
+    assert said in str(refused.value)
+    assert "secret-7" not in str(refused.value)
+    assert pipeline.left() == NOTHING
+
+
+def test_an_environment_that_aws_cannot_decrypt_is_told_in_awss_words():
+    pipeline = Pipeline()
+    pipeline.live = LiveFunction({}, Error={"ErrorCode": "AccessDeniedException", "Message": "Lambda was unable to"})
+
+    with pytest.raises(InputError, match="AccessDeniedException: Lambda was unable to"):
+        pipeline.run(function_environment=SETTINGS)
 
 
 def test_only_the_topic_may_send_to_the_temporary_queue_and_its_tags_tell_the_run():

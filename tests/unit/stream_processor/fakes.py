@@ -8,6 +8,7 @@ from stream_processor.config import Settings
 from stream_processor.log import Log
 from stream_processor.notification import Notification
 from stream_processor.processor import Processor
+from stream_processor.transport import Order
 
 from tests.unit.stream_records import validated
 
@@ -30,6 +31,7 @@ class FakeTransport:
         self.fail = fail
         self.objects: dict[str, bytes] = {}
         self.notifications: list[Notification] = []
+        self.orders: list[Order | None] = []
         self.calls: list[tuple[str, str]] = []
 
     def put_object_if_absent(self, bucket, key, body, content_type):
@@ -40,10 +42,11 @@ class FakeTransport:
         self.objects[key] = body
         return True
 
-    def publish(self, topic_arn, message, subject, attributes):
-        assert topic_arn == SETTINGS.topic_arn
+    def publish(self, topic_arn, message, subject, attributes, order):
+        assert topic_arn.removesuffix(".fifo") == SETTINGS.topic_arn
         self._call("notify", validated(json.loads(message)["details"]))
         self.notifications.append(Notification(message, subject, attributes))
+        self.orders.append(order)
 
     def _call(self, stage, envelope):
         self.calls.append((stage, envelope["sequenceNumber"]))

@@ -25,9 +25,21 @@ def test_everything_can_be_given():
         "AUDIT_LAYOUT": "per_change",
         "NOTIFICATION_MAX_BYTES": "1048576",
         "LOG_LEVEL": "ERROR",
+        "DRILL_TOKEN": "0f" * 32,
     }
     read = read_settings({**GOOD, **given})
     assert (read.prefix, read.notification_max_bytes, read.log_level) == ("cdc/table=orders/", 1048576, "ERROR")
+    assert read.drill_token == "0f" * 32
+
+
+@pytest.mark.parametrize("name", ["changes", "changes.fifo", "c" * 251 + ".fifo"])
+def test_the_change_topic_may_be_standard_or_fifo(name):
+    arn = f"arn:aws:sns:us-east-1:123456789012:{name}"
+    assert read_settings({**GOOD, "SNS_TOPIC_ARN": arn}).topic_arn == arn
+
+
+def test_the_id_of_a_drill_is_not_the_functions_business():
+    assert read_settings({**GOOD, "DRILL_ID": "anything"}) == read_settings(GOOD)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +49,12 @@ def test_everything_can_be_given():
         ("S3_BUCKET_NAME", "No_Bucket"),
         ("SNS_TOPIC_ARN", ""),
         ("SNS_TOPIC_ARN", "arn:aws:sqs:us-east-1:123456789012:queue"),
-        ("SNS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:changes.fifo"),
+        ("SNS_TOPIC_ARN", "invalid-arn"),
+        ("SNS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:.fifo"),
+        ("SNS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:" + "c" * 252 + ".fifo"),
+        ("DRILL_TOKEN", "yes"),
+        ("DRILL_TOKEN", "0F" * 32),
+        ("DRILL_TOKEN", "0f" * 32 + "\n"),
         ("AUDIT_PREFIX", ""),
         ("AUDIT_PREFIX", "audit-logs"),
         ("AUDIT_PREFIX", "/audit-logs/"),
@@ -57,6 +74,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=name) as refused:
         read_settings({**GOOD, name: value})
     others = {"S3_BUCKET_NAME", "SNS_TOPIC_ARN", "AUDIT_PREFIX", "AUDIT_LAYOUT", "NOTIFICATION_MAX_BYTES", "LOG_LEVEL"}
+    assert value not in str(refused.value) or name != "DRILL_TOKEN"
     assert not any(other in str(refused.value) for other in others - {name})
 
 

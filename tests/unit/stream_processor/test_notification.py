@@ -59,7 +59,7 @@ def test_the_subject_is_one_that_sns_takes(record):
     assert len(subject) < 100
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     attribute=st.sampled_from(["a", "é", "😀", "\x01", '"', "\uffff"]),
     old_size=st.integers(0, 60000),

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.stub import Stubber
 from stream_processor.processor import RESERVE_MS
-from stream_processor.transport import BotoTransport, TransportError
+from stream_processor.transport import BotoTransport, Order, TransportError
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:changes"
 PUT = {"Bucket": "audit-bucket", "Key": "k.json", "Body": b"{}", "ContentType": "application/json"}
@@ -103,13 +103,20 @@ def test_a_message_is_published_with_its_string_attributes(stub):
             "MessageAttributes": {"table": {"DataType": "String", "StringValue": "Items"}},
         },
     )
-    stub.transport.publish(TOPIC, "text", "subject", {"table": "Items"})
+    stub.transport.publish(TOPIC, "text", "subject", {"table": "Items"}, None)
+
+
+def test_a_message_to_a_fifo_topic_names_its_group_and_what_it_is_known_by(stub):
+    ordered = {"MessageGroupId": "3f2a90c1d45be867", "MessageDeduplicationId": "event-7"}
+    request = {"TopicArn": f"{TOPIC}.fifo", "Message": "text", "Subject": "subject", "MessageAttributes": {}}
+    stub.sns.add_response("publish", {"MessageId": "m"}, {**request, **ordered})
+    stub.transport.publish(f"{TOPIC}.fifo", "text", "subject", {}, Order("3f2a90c1d45be867", "event-7"))
 
 
 def test_a_refused_message_fails_with_aws_s_code(stub):
     stub.sns.add_client_error("publish", "KMSAccessDenied", "customer 7", 400)
     with pytest.raises(TransportError, match="KMSAccessDenied"):
-        stub.transport.publish(TOPIC, "text", "subject", {})
+        stub.transport.publish(TOPIC, "text", "subject", {}, None)
 
 
 def test_an_answer_that_never_comes_fails_by_its_type():
@@ -118,7 +125,7 @@ def test_an_answer_that_never_comes_fails_by_its_type():
             raise ReadTimeoutError(endpoint_url="http://sns.example")
 
     with pytest.raises(TransportError) as failed:
-        BotoTransport(lambda service: Deaf()).publish(TOPIC, "text", "subject", {})
+        BotoTransport(lambda service: Deaf()).publish(TOPIC, "text", "subject", {}, None)
     assert (failed.value.error_type, failed.value.aws_code) == ("ReadTimeoutError", "")
 
 
@@ -128,7 +135,7 @@ def test_clients_are_made_at_first_use_and_kept(stub):
         stub.s3.add_response("put_object", {})
         stub.sns.add_response("publish", {"MessageId": "m"})
         stub.put()
-        stub.transport.publish(TOPIC, "text", "subject", {})
+        stub.transport.publish(TOPIC, "text", "subject", {}, None)
     assert stub.made == ["s3", "sns"]
 
 
