@@ -18,6 +18,8 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 INVENTORY := inventories/local
+# Two processes, each with a local cloud of its own; a file's tests stay together.
+WORKERS := --numprocesses=2 --dist=loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -57,18 +59,25 @@ lint: setup ## ansible-lint, ruff, ansible-test sanity, documentation, the colle
 .PHONY: unit
 unit: setup ## Unit and property tests, modules against moto
 	@mkdir -p build/test
-	pytest tests/unit --junitxml=build/test/unit.xml
+	pytest tests/unit $(WORKERS) --junitxml=build/test/unit.xml
 
 .PHONY: integration
 integration: setup ## Modules, identities, kills and edge cases against the local cloud
 	@mkdir -p build/test
-	pytest tests/integration --junitxml=build/test/integration.xml
+	pytest tests/integration $(WORKERS) --junitxml=build/test/integration.xml
 
 .PHONY: molecule
 molecule: MOLECULE_SCENARIOS = $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 molecule: setup ## The role end to end on the local cloud, IAM enforced: make molecule SCENARIO=default
 	@molecule reset $(MOLECULE_SCENARIOS) >/dev/null # forgets a run that was killed
 	molecule test $(MOLECULE_SCENARIOS)
+
+.PHONY: soak
+soak: export CDC_SOAK = 1
+soak: setup ## The long runs: full counts of properties, faults, kills and failure records
+	@mkdir -p build
+	pytest tests/unit/local_cloud tests/integration/test_nothing_is_lost.py tests/integration/test_pipeline_redrive.py \
+		--durations=10 --junitxml=build/soak.xml
 
 .PHONY: test-matrix
 test-matrix: ## Unit tests, lint and the default scenario on both supported sets
