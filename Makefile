@@ -13,7 +13,7 @@ export no_proxy := $(NO_PROXY)
 # PYTHON=/path/to/python3 chooses; the default is the newest suitable one. VENV=folder keeps two side by side.
 PYTHON ?= $(shell tools/find_python.sh)
 VENV ?= .venv
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 

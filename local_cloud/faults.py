@@ -25,8 +25,6 @@ RESET_PATH = "/_ministack/reset"
 #: The longest a request may be held up.
 LONGEST_DELAY = 300
 DAY = 24 * 60 * 60
-#: How long a stream keeps its records, in seconds: a day, as on AWS, unless the cloud was started to forget sooner.
-RETENTION = int(os.environ.get("LOCAL_CLOUD_STREAM_RETENTION") or DAY)
 
 #: The code AWS answers with a status, by service ('' for all others), and what it says.
 CODES: dict[int, tuple[dict[str, str], str]] = {
@@ -39,7 +37,7 @@ CODES: dict[int, tuple[dict[str, str], str]] = {
     ),
     503: ({"s3": "SlowDown", "": "ServiceUnavailable"}, "Please reduce your request rate."),
 }
-KEYS = ("service", "operation", "rate", "answer", "delay", "lost")
+KEYS = ("service", "operation", "path", "rate", "answer", "delay", "lost")
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -55,10 +53,11 @@ def checked_rule(rule: Any, where: str) -> dict[str, Any]:
         raise CloudError(f"{where} is {rule!r}: give an object with {', '.join(KEYS)}.")
     if unknown := [key for key in rule if key not in KEYS]:
         raise CloudError(f"{where} has {', '.join(unknown)}, which is unknown: known are {', '.join(KEYS)}.")
-    full = {"operation": "*", "rate": 1.0, "delay": 0.0, "lost": False, **rule}
+    full = {"operation": "*", "path": "*", "rate": 1.0, "delay": 0.0, "lost": False, **rule}
     wrong = {
         "service": (isinstance(full.get("service"), str) and full["service"], "an IAM prefix such as s3, sns or sqs"),
         "operation": (isinstance(full["operation"], str) and full["operation"], "an operation's name; * is a wildcard"),
+        "path": (isinstance(full["path"], str) and full["path"], "the request's path, as /bucket/*; * is a wildcard"),
         "rate": (number(full["rate"], 0, 1), "a number from 0 to 1"),
         "delay": (number(full["delay"], 0, LONGEST_DELAY), f"seconds from 0 to {LONGEST_DELAY}"),
         "lost": (isinstance(full["lost"], bool), "true or false"),
@@ -72,6 +71,11 @@ def checked_rule(rule: Any, where: str) -> dict[str, Any]:
     return full
 
 
+def retention_seconds() -> int:
+    """How long a stream keeps its records: a day, as on AWS, unless the cloud was started to forget sooner."""
+    return int(os.environ.get("LOCAL_CLOUD_STREAM_RETENTION") or DAY)
+
+
 def checked(document: Any) -> dict[str, Any]:
     """What was asked for: a list of rules, or an object with rules, seed and stream_retention (seconds)."""
     asked = {"rules": document} if isinstance(document, list) else document
@@ -79,7 +83,7 @@ def checked(document: Any) -> dict[str, Any]:
         raise CloudError("The faults are no list of rules, and no object whose rules are one.")
     if unknown := [key for key in asked if key not in ("rules", "seed", "stream_retention")]:
         raise CloudError(f"The faults have {', '.join(unknown)}: known are rules, seed and stream_retention.")
-    seed, retention = asked.get("seed"), asked.get("stream_retention", RETENTION)
+    seed, retention = asked.get("seed"), asked.get("stream_retention", retention_seconds())
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise CloudError(f"seed is {seed!r}: give a whole number.")
     if not number(retention, 0, DAY):
@@ -100,11 +104,13 @@ class Faults:
     def told(self) -> dict[str, Any]:
         return {"seed": self.seed, "stream_retention": self.retention, "rules": self.rules}
 
-    def strike(self, service: str, operation: str) -> tuple[float, dict[str, Any] | None]:
+    def strike(self, service: str, operation: str, path: str = "/") -> tuple[float, dict[str, Any] | None]:
         """How long the request is held up, and the first rule that refuses it or loses its answer."""
         delay = 0.0
         for rule in self.rules:
             if rule["service"] != service or not fnmatchcase(operation, rule["operation"]):
+                continue
+            if not fnmatchcase(path, rule["path"]):
                 continue
             rule["met"] += 1
             if self._random.random() >= rule["rate"]:
@@ -171,7 +177,7 @@ def keep_streams_for(seconds: float) -> None:
 async def strike(app, scope, receive, send, headers, faults: Faults) -> None:
     body = await whole_body(receive)
     service, action = asked_for(scope, headers, body)
-    delay, rule = faults.strike(*action.split(":", 1)) if ":" in action else (0.0, None)
+    delay, rule = faults.strike(*action.split(":", 1), scope["path"]) if ":" in action else (0.0, None)
     if delay and not await held_up(receive, delay):
         return
     if rule and rule["lost"]:

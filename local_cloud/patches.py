@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.alarms import COMPARISONS, QueueMetrics, alarm_state
-from local_cloud.faults import RETENTION
+from local_cloud.faults import retention_seconds
+from local_cloud.poller.filters import compile_patterns
+from local_cloud.poller.records import settings_of
 
 #: How long a mapping stays Creating, Updating, … Seconds to minutes on AWS; here long enough to be met.
 TRANSITION_SECONDS = 0.8
@@ -47,7 +49,7 @@ def install(actions: Path, patched: bool) -> None:
     from ministack.services import dynamodb
 
     record_decisions(actions)
-    dynamodb._STREAM_RETENTION_SECONDS = RETENTION
+    dynamodb._STREAM_RETENTION_SECONDS = retention_seconds()
     if patched:
         from ministack.services import lambda_svc
 
@@ -343,10 +345,12 @@ class StreamMappings:
                     409,
                 )
         _record, config = self.service._get_func_record_for_qualifier(name, qualifier)
-        return _missing_right(config, stream, destination(data))
+        return _wrong_filter(data) or _missing_right(config, stream, destination(data))
 
     def _refused_change(self, mapping: dict[str, Any], data: dict[str, Any]):
         """AWS looks at the role's rights again when the function or the destination changes."""
+        if refused := _wrong_filter(data):
+            return refused
         target = destination(data)
         if "FunctionName" not in data and not target:
             return None
@@ -381,10 +385,20 @@ def _error(code: str, message: str, status: int):
     return error_response_json(code, message, status, {"Type": "User"})
 
 
+def _wrong_filter(data: dict[str, Any]):
+    """AWS's refusal of filter patterns that cannot be read; None when they can. MiniStack takes any text."""
+    try:
+        compile_patterns(settings_of(data).patterns)
+    except ValueError:
+        return _error("InvalidParameterValueException", "Invalid filter pattern definition.", 400)
+    return None
+
+
 # --- the rights of a mapping's function -------------------------------------------------------------------------------
 
-#: What Lambda calls at an on-failure destination, by the service in its ARN: the action, and on what it needs it.
-DELIVERIES = {"sqs": ("SendMessage", ""), "sns": ("Publish", ""), "s3": ("PutObject", "/aws/lambda/mapping/record")}
+#: What Lambda calls at an on-failure destination, by the service in its ARN: the action, and on what it needs it. In a
+#: bucket it wants to be allowed to write any object, though it writes below aws/lambda/ only.
+DELIVERIES = {"sqs": ("SendMessage", ""), "sns": ("Publish", ""), "s3": ("PutObject", "/any/object")}
 STREAM_ACTIONS = ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams")
 
 

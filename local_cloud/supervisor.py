@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -59,11 +60,24 @@ class Supervisor:
     def _run(self) -> None:
         while not _answers(self._settings):
             time.sleep(0.03)
-        while process := self._launch():
-            self._tell(process.pid)
-            code = process.wait()
-            self._tell(None)
+        while not self._ending:
+            try:
+                code = self._run_once()
+            except OSError as error:  # no memory for a process, no room for the log: that may pass
+                logging.getLogger("local_cloud").error("the stream poller cannot be started: %s", error)
+                code = 1
             time.sleep(REST_SECONDS if code > 0 else RESTART_SECONDS)
+
+    def _run_once(self) -> int:
+        """Start the poller, and wait until it ends: its exit code."""
+        process = self._launch()
+        if process is None:
+            return 0
+        self._tell(process.pid)
+        try:
+            return process.wait()
+        finally:
+            self._tell(None)
 
     def _launch(self) -> subprocess.Popen | None:
         with self._lock:

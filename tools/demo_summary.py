@@ -20,11 +20,14 @@ DEPLOYED = {
     "log group": "log_group",
     "alarms": "alarm_names",
 }
+#: Between the names of a list, each on a line of its own.
+SEPARATOR = f"\n{'':<17}"
 
 
 def pipeline(outputs: dict, report: dict) -> list[str]:
     lines = [
-        f"  {what:<14} {', '.join(v) if isinstance(v := outputs[key], list) else v}" for what, key in DEPLOYED.items()
+        f"  {what:<14} {SEPARATOR.join(v) if isinstance(v := outputs[key], list) else v}"
+        for what, key in DEPLOYED.items()
     ]
     for change in report["changes"]:
         went = (

@@ -58,7 +58,8 @@ class ShardEngine:
         self._closed = saved.finished
         #: Sequence numbers that were read above the checkpoint, in stream order, and whether they are done.
         self._read: OrderedDict[str, bool] = OrderedDict()
-        self._last_offer = _AT_ONCE
+        #: When the last record was read; before the first one, when the engine was first asked what is due.
+        self._last_read = _AT_ONCE
         self._numbers = itertools.count(1)
         self._in_flight: dict[int, Lane] = {}
         self._discards: list[Discard] = []
@@ -84,7 +85,7 @@ class ShardEngine:
         for record in records:
             # Reading again from an earlier place must not deliver again what is under way.
             if record["dynamodb"]["SequenceNumber"] not in self._read:
-                self._last_offer = now
+                self._last_read = now
                 self._take(hold(record, now))
         self._advance()
 
@@ -93,14 +94,17 @@ class ShardEngine:
 
     def update(self, settings: Settings) -> None:
         """Take over a mapping's changed settings. Records that were let through or filtered out stay so."""
-        before, self._settings = self._settings, settings
+        # First, since it may raise: then the settings stay as they were.
         self._passes = compile_patterns(settings.patterns)
+        before, self._settings = self._settings, settings
         if _layout(before) != _layout(settings):
             self._relane()
 
     # Invoking.
 
     def due(self, now: float) -> list[Batch]:
+        # A window that was open at a restart is not over until what came in it had time to be read again.
+        self._last_read = now if self._last_read == _AT_ONCE else self._last_read
         self._retired = [lane for lane in self._retired if lane.chunks]
         batches = []
         for lane in self._all_lanes():
@@ -256,7 +260,7 @@ class ShardEngine:
 
     def _closes_at(self, window: OpenWindow) -> float:
         # While a backlog is still being read, the next window's first record says that this one is over.
-        return max(window.end, self._last_offer) + WINDOW_GRACE_SECONDS
+        return max(window.end, self._last_read) + WINDOW_GRACE_SECONDS
 
     def _start(self, lane: Lane) -> Batch:
         if not lane.chunks:

@@ -33,6 +33,8 @@ def _compiled(pattern: str) -> Test:
         return _object_test(fields, "the pattern")
     except ValueError as exc:
         raise ValueError(f"{exc}: {pattern}") from exc
+    except RecursionError as exc:
+        raise ValueError(f"the filter pattern is nested too deeply: {pattern}") from exc
 
 
 def _object_test(fields: Any, where: str) -> Test:

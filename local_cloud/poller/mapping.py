@@ -67,7 +67,8 @@ class MappingRunner:
         self._gone = False
         self._failures = 0
         self._take(mapping)
-        threading.Thread(target=self._run, name=self.uuid, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=self.uuid, daemon=True)
+        self._thread.start()
 
     # --- what the listing says ---
 

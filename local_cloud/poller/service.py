@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from local_cloud.poller.records import is_stream
 from local_cloud.poller.store import Store
 
 LIST_SECONDS = 0.5
+#: A mapping is gone once so many listings in a row do not name it. One that a list leaves out, since it lags behind,
+#: must not lose its place.
+GONE_AFTER = 3
 #: Invocations under way at once, over all mappings, that keep their connection.
 CONNECTIONS = 200
 
@@ -43,7 +47,7 @@ class Poller:
     ) -> None:
         clients = aws.Aws(endpoint_url, region)
         self._store = Store(state)
-        self._store.lock()
+        self._store.lock(lambda: log("another poller has the state folder: waiting until it ends"))
         self._metrics = Metrics(clients.client("cloudwatch") if publish_metrics else None, log)
         self._lambda = clients.client("lambda")
         self._service = Service(
@@ -56,7 +60,11 @@ class Poller:
             retention_seconds=retention_seconds,
         )
         self._runners: dict[str, MappingRunner] = {}
+        #: Mappings that cannot be followed, as they were when that was told.
+        self._broken: dict[str, dict[str, Any]] = {}
         self._failing = False
+        #: How many listings in a row did not name a mapping.
+        self._unlisted: dict[str, int] = {}
 
     def run(self) -> None:
         """Poll for ever."""
@@ -90,10 +98,25 @@ class Poller:
         for uuid, mapping in mappings.items():
             # Its result is our own answer, and would make it look changed.
             mapping.pop("LastProcessingResult", None)
+            try:
+                self._follow_one(uuid, mapping)
+            except Exception:  # one mapping must not keep the others from going on
+                if self._broken.get(uuid) != mapping:
+                    log("error in the poller", mapping=uuid, trace=traceback.format_exc())
+                self._broken[uuid] = mapping
+        self._broken = {uuid: mapping for uuid, mapping in self._broken.items() if uuid in mappings}
+        for uuid in self._gone(mappings.keys()):
             if uuid in self._runners:
-                self._runners[uuid].update(mapping)
-            elif mapping["State"] != "Deleting":
-                self._runners[uuid] = MappingRunner(self._service, mapping)
-        for uuid in self._runners.keys() - mappings.keys():
-            self._runners.pop(uuid).forget()
-        self._store.keep_only(set(mappings))
+                self._runners.pop(uuid).forget()
+            self._store.forget(uuid)
+
+    def _gone(self, listed: Set[str]) -> list[str]:
+        known = self._runners.keys() | self._store.mappings()
+        self._unlisted = {uuid: self._unlisted.get(uuid, 0) + 1 for uuid in known - listed}
+        return [uuid for uuid, times in self._unlisted.items() if times >= GONE_AFTER]
+
+    def _follow_one(self, uuid: str, mapping: dict[str, Any]) -> None:
+        if uuid in self._runners:
+            self._runners[uuid].update(mapping)
+        elif mapping["State"] != "Deleting":
+            self._runners[uuid] = MappingRunner(self._service, mapping)

@@ -141,7 +141,7 @@ class ShardRunner:
         self._mapping.problem(self.shard_id, "")
         if page.missed_after:
             self._log(
-                "records left the stream before they were read",
+                "records may have left the stream before they were read",
                 after=page.missed_after,
                 before=page.records[0]["dynamodb"]["SequenceNumber"],
             )
@@ -161,6 +161,8 @@ class ShardRunner:
             # The stream or the shard is gone: Lambda keeps quiet, and keeps looking.
             if self._mapping.lacks(self.shard_id):
                 self._log("the stream has the shard no more", after=self._engine.saved().checkpoint)
+                # Nothing reads it again that could say so.
+                self._mapping.problem(self.shard_id, "")
                 self._end(time.time())
             return REST_SECONDS
         self._mapping.refused(self.shard_id, error)

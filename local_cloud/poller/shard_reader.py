@@ -22,7 +22,7 @@ class Page:
     records: list[dict[str, Any]]
     #: The shard is closed and was read to its end.
     ended: bool = False
-    #: Records after this sequence number and before these were gone before they were read.
+    #: The record of this sequence number, where reading stopped, left the stream; so may have others up to these.
     missed_after: str | None = None
 
 

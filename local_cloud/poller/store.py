@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,13 @@ class Store:
             each.mkdir(parents=True, exist_ok=True)
         self._lock_file = (folder / "lock").open("w")
 
-    def lock(self) -> None:
+    def lock(self, waiting: Callable[[], None]) -> None:
         """Wait until no other poller has this folder; a process that ends, however it does, gives it back."""
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
 
     def mapping(self, uuid: str, stream_arn: str) -> MappingStore:
         return MappingStore(self._checkpoints / f"{uuid}.json", stream_arn)
@@ -94,11 +99,11 @@ class Store:
     def tell(self, uuid: str, result: str) -> None:
         replace_text(self._results / uuid, result)
 
-    def keep_only(self, uuids: set[str]) -> None:
-        """Forget the mappings that are gone."""
-        for path in self._checkpoints.glob("*.json"):
-            if path.stem not in uuids:
-                path.unlink(missing_ok=True)
-        for path in self._results.iterdir():
-            if path.suffix != ".new" and path.name not in uuids:
-                path.unlink(missing_ok=True)
+    def mappings(self) -> set[str]:
+        """The mappings that something is kept of."""
+        results = {path.name for path in self._results.iterdir() if path.suffix != ".new"}
+        return results | {path.stem for path in self._checkpoints.glob("*.json")}
+
+    def forget(self, uuid: str) -> None:
+        (self._checkpoints / f"{uuid}.json").unlink(missing_ok=True)
+        (self._results / uuid).unlink(missing_ok=True)

@@ -215,7 +215,7 @@ def _redrive(given: dict[str, Any]) -> list[str]:
             found.append(
                 f"{PREFIX}{name} is {text!r}; give a moment in ISO 8601 and UTC, such as '2026-01-31T08:00:00Z'."
             )
-    first, last = moments.values()
+    first, last = moments["redrive_from"], moments["redrive_to"]
     if first and last and first > last:
         found.append(f"{PREFIX}redrive_from is later than {PREFIX}redrive_to; no failure record is between them.")
     return found

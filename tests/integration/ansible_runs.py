@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from local_cloud import processes
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+#: Marks all processes of a run that may be killed.
+RUN_VARIABLE = "CDC_TEST_RUN"
 
 
 @dataclass
@@ -88,6 +96,25 @@ class Project:
             "ANSIBLE_FORCE_COLOR": "0",
             **more,
         }
+
+    @contextmanager
+    def started(self, verb: str, *arguments: str) -> Iterator[subprocess.Popen]:
+        """A run that goes on meanwhile; when the block is left, so much of it as still runs is killed (-9)."""
+        mark = uuid.uuid4().hex
+        process = subprocess.Popen(
+            self.command(verb, *arguments),
+            cwd=CHECKOUT,
+            env=self.environment(**{RUN_VARIABLE: mark}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+        finally:
+            # Ansible's workers lead sessions of their own, so a process group does not hold them all.
+            assert processes.end(lambda: processes.bearers(RUN_VARIABLE, mark), signal.SIGKILL, 10)
+            process.wait()
 
     def run(self, verb: str, *arguments: str) -> Run:
         done = subprocess.run(

@@ -176,7 +176,7 @@ class TestADeployedEnvironment:
             assert rights == {
                 queue["failure_queue_arn"]: {},
                 f"arn:aws:s3:::{bucket['failure_bucket']}": {
-                    "DeliverFailuresToBucket1": ["s3:PutObject", f"{arn}/aws/lambda/*"],
+                    "DeliverFailuresToBucket1": ["s3:PutObject", f"{arn}/*"],
                     "FindFailureBucket1": ["s3:ListBucket", arn],
                 },
                 topic["failure_topic_arn"]: {"DeliverFailuresToTopic1": ["sns:Publish", arn]},
@@ -419,6 +419,12 @@ def test_impossible_options_are_refused_before_the_first_call_to_aws(cloud, tmp_
     assert run.returncode != 0
     assert sentence in " ".join(run.failures())
     assert len(cloud.actions("deployer")) == before
+
+
+def test_a_source_of_failure_records_that_there_is_not_is_refused(cloud, tmp_path):
+    run = one_pipeline(cloud, tmp_path).run("redrive", "-e", "redrive_source=buckets")
+    assert run.returncode != 0
+    assert "redrive_source must be queue or bucket, not buckets" in run.failures()[0]
 
 
 def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path):

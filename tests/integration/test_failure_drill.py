@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from ansible_runs import CHECKOUT, Project
+from ansible_runs import Project
 
 pytestmark = pytest.mark.cloud
 
@@ -31,17 +30,8 @@ class Drills:
     def run(self, verb: str, host: str, *arguments: str):
         return self.project.run(verb, "--limit", host, *arguments)
 
-    def start(self, host: str, *arguments: str) -> subprocess.Popen:
-        """A drill in a process group of its own, as a terminal makes it."""
-        return subprocess.Popen(
-            self.project.command("failure_drill", "--limit", host, *arguments),
-            cwd=CHECKOUT,
-            env=self.project.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    def started(self, host: str, *arguments: str) -> AbstractContextManager[subprocess.Popen]:
+        return self.project.started("failure_drill", "--limit", host, *arguments)
 
     def outputs(self, host: str) -> dict[str, Any]:
         return self.project.outputs(host)
@@ -153,7 +143,7 @@ def test_check_mode_says_what_it_would_do_and_changes_nothing(drills):
 
 
 def test_what_cannot_be_delivered_fails_the_drill_and_the_dropped_change_is_named(drills, cloud):
-    iam, outputs = cloud.client("iam"), drills.outputs("kept")
+    iam, outputs = cloud.client("iam"), drills.outputs("activities")
     role = outputs["role_arn"].rpartition("/")[2]
     attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
     (arn,) = [each["PolicyArn"] for each in attached if each["PolicyName"].endswith("custom-policy")]
@@ -164,31 +154,23 @@ def test_what_cannot_be_delivered_fails_the_drill_and_the_dropped_change_is_name
     spoilt = json.dumps({**document, "Statement": statements})
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=spoilt, SetAsDefault=True)
 
-    drill = drills.start("kept", "-e", "drill_mode=poison")
-    try:
-        until(lambda: drills.alarm("kept", "destination-failures") == "ALARM", "the alarm going off")
+    with drills.started("activities", "-e", "drill_mode=poison") as drill:
+        until(lambda: drills.alarm("activities", "destination-failures") == "ALARM", "the alarm going off")
         assert drill.wait(timeout=300) != 0
-    finally:
-        if drill.poll() is None:
-            os.killpg(drill.pid, signal.SIGKILL)
 
-    report = drills.report("kept")
+    report = drills.report("activities")
     assert any("could not deliver a failure record" in problem for problem in report["problems"])
     (poison,) = [change for change in report["changes"] if change["part"] == "poison"]
     assert [change["item"] for change in report["dropped"]] == [poison["item"]]
     assert report["dropped"][0]["sequence_number"] == poison["sequence_number"]
     assert any(problem.startswith("Dropped") and poison["item"] in problem for problem in report["problems"])
     assert all(change["audited"] for change in report["changes"] if change["part"] == "healthy")
-    drills.assert_nothing_left("kept")
+    drills.assert_nothing_left("activities")
 
 
 def test_after_a_kill_verify_names_the_drill_and_a_deploy_heals(drills):
-    drill = drills.start("activities", "-e", "drill_mode=break")
-    try:
+    with drills.started("activities", "-e", "drill_mode=break"):
         drill_id = until(lambda: drills.environment("activities").get("DRILL_ID"), "the break")
-    finally:
-        os.killpg(drill.pid, signal.SIGKILL)
-        drill.wait(timeout=30)
 
     told = drills.run("verify", "activities")
     assert told.returncode != 0

@@ -606,6 +606,21 @@ def test_an_unknown_stream_is_refused(own, tmp_path):
     assert (told["Code"], told["Message"]) == ("InvalidParameterValueException", f"Stream not found: {stream}")
 
 
+def test_filters_that_cannot_be_read_are_refused(own, tmp_path):
+    unreadable = {"FilterCriteria": {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}, {"Pattern": "no JSON"}]}}
+    mapping = Mapping(own, "filters", tmp_path)
+    mapping.settle()
+    make_function(own, "filters-again", tmp_path)
+    request = {**mapping.request, "FunctionName": "filters-again"}
+    for told in (
+        refused(mapping.api.create_event_source_mapping, **request, **unreadable),
+        refused(mapping.api.update_event_source_mapping, UUID=mapping.id, **unreadable),
+    ):
+        assert (told["Code"], told["status"]) == ("InvalidParameterValueException", 400)
+        assert told["Message"] == "Invalid filter pattern definition."
+    assert "FilterCriteria" not in mapping.read()
+
+
 def test_bare_ministack_still_lacks_what_mappings_need(bare, tmp_path):
     mapping = Mapping(bare, "gaps", tmp_path, TumblingWindowInSeconds=30, MetricsConfig={"Metrics": ["EventCount"]})
     assert mapping.answer["State"] == "Enabled", "no transitional states: StreamMappings, begin"
@@ -616,6 +631,8 @@ def test_bare_ministack_still_lacks_what_mappings_need(bare, tmp_path):
     assert second["UUID"] != mapping.id, "takes duplicates: StreamMappings._refused"
     unknown = mapping.stream.replace("gaps", "none")
     mapping.api.create_event_source_mapping(**{**mapping.request, "EventSourceArn": unknown})
+    unreadable = {"FilterCriteria": {"Filters": [{"Pattern": "no JSON"}]}}
+    mapping.api.update_event_source_mapping(UUID=mapping.id, **unreadable)  # takes any filter: _wrong_filter
     updated = mapping.api.update_event_source_mapping(UUID=mapping.id, Enabled=False)
     assert updated["State"] == "Disabled", "no transitional states: StreamMappings.update"
     mapping.api.delete_event_source_mapping(UUID=mapping.id)

@@ -463,7 +463,7 @@ def test_two_runs_at_once_recover_everything_in_order(pipeline):
     changes = pipeline.write(*users)
     pipeline.send(*(pipeline.failure_record([change]) for change in changes))
 
-    runs = [pipeline.start() for _ in range(2)]
+    runs = [pipeline.start() for _each in range(2)]
     told = [answer(run) for run in runs]
 
     assert not [each["msg"] for each in told if each.get("failed")]

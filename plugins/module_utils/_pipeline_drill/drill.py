@@ -402,7 +402,7 @@ class Drill:
         """What is somebody else's under these keys stays."""
         if self._options.phase == "prepare":
             return
-        schema = [(name, kind) for name, kind in self.drill["key_schema"]]
+        schema = [tuple(each) for each in self.drill["key_schema"]]
         for number in range(self.drill["items"]):
             self._table.clear(item_keys(schema, self.drill["id"], number, AWKWARD), self.drill["id"])
 

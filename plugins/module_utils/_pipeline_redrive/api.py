@@ -45,7 +45,7 @@ _NOT_RUN = (
     "ThrottlingException",
     "TooManyRequestsException",
 )
-_TOO_LARGE = ("RequestTooLargeException", "413")
+_TOO_LARGE = ("RequestEntityTooLargeException", "RequestTooLargeException", "413")
 
 __all__ = ["Bucket", "Function", "Logs", "Mapping", "Mappings", "Queue", "Streams", "Unavailable"]
 
@@ -104,10 +104,13 @@ class Queue:
             self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries, aws_retry=True)
 
     @aws_errors("delete failure records")
-    def delete(self, handles: Iterable[str]) -> None:
-        # One that cannot be deleted comes again, and its changes with it.
+    def delete(self, handles: Iterable[str]) -> list[str]:
+        """Gives those that SQS did not delete: they come again, and their changes with them."""
+        handles, kept = list(handles), []
         for entries in _entries(handles):
-            self._client.delete_message_batch(QueueUrl=self.url, Entries=entries, aws_retry=True)
+            answer = self._client.delete_message_batch(QueueUrl=self.url, Entries=entries, aws_retry=True)
+            kept += [handles[int(each["Id"])] for each in answer.get("Failed", [])]
+        return kept
 
 
 def _entries(handles: Iterable[str], **more: Any) -> Iterator[list[dict[str, Any]]]:

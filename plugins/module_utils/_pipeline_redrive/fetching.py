@@ -18,8 +18,9 @@ from .selection import Fetched, Gone
 
 #: The stream, the shard or the records are no longer there.
 _GONE = ("TrimmedDataAccessException", "ResourceNotFoundException")
-#: An open shard answers with empty pages at its end, and at times between records.
-_EMPTY_PAGES = 5
+#: An open shard answers with empty pages at its end, and between records that are hours apart: readers of AWS's streams
+#: have counted about five in a row. Twice that, since a change that is not found would be told as gone.
+_EMPTY_PAGES = 10
 
 
 class Fetcher:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from .._pipeline_verify.clock import Clock
@@ -28,7 +29,8 @@ class Progress:
         if not self._path or (not now and self._clock.now() < self._next):
             return
         self._next = self._clock.now() + _INTERVAL
-        with self._path.open("a", encoding="utf-8") as file:
+        # A full disk must not end a run, nor keep its report from coming out.
+        with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{self._clock.utc():%Y-%m-%dT%H:%M:%SZ} {words}\n")
 
     def sent(self, done: int, total: int, seconds: float) -> None:

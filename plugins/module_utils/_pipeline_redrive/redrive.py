@@ -169,8 +169,7 @@ class Redrive:
 
     def _delete(self, done: list[str]) -> None:
         if done:
-            self._source.delete(done)
-            self._deleted.update(done)
+            self._deleted.update(self._source.delete(done))
             done.clear()
 
     def _find_reasons(self) -> None:

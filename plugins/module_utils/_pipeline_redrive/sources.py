@@ -60,8 +60,13 @@ class QueueSource:
     def give_back_all(self) -> None:
         self.give_back(list(self._handles))
 
-    def delete(self, message_ids: Iterable[str]) -> None:
-        self._queue.delete(self._let_go(message_ids))
+    def delete(self, message_ids: Iterable[str]) -> list[str]:
+        """Gives those that are deleted now."""
+        handles = {each: self._handles[each] for each in message_ids if each in self._handles}
+        kept = self._queue.delete(handles.values())
+        deleted = [each for each, handle in handles.items() if handle not in kept]
+        self._let_go(deleted)
+        return deleted
 
     def _let_go(self, message_ids: Iterable[str]) -> list[str]:
         known = [each for each in message_ids if each in self._handles]
@@ -123,5 +128,8 @@ class BucketSource:
     def give_back_all(self) -> None:
         """Nothing was taken."""
 
-    def delete(self, keys: Iterable[str]) -> None:
-        self._bucket.delete(list(keys))
+    def delete(self, keys: Iterable[str]) -> list[str]:
+        """Gives those that are deleted now: all."""
+        keys = list(keys)
+        self._bucket.delete(keys)
+        return keys

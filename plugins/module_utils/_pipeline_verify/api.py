@@ -34,7 +34,8 @@ class Cloud:
 
     def __call__(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = client(self._module, service)
+            # A shard takes few reads a second, shared with every other reader.
+            self._clients[service] = client(self._module, service, passing=["LimitExceededException"])
         return self._clients[service]
 
 

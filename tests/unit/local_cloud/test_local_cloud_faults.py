@@ -125,4 +125,12 @@ def test_other_requests_reach_the_application_untouched_and_wrong_rules_change_n
     assert request(app, "PUT", b"abcdef", "/bucket/key") == (207, b"abc")
     assert request(app, "POST", path=faults.RESET_PATH)[0] == 207
     assert json.loads(request(app)[1])["rules"] == []
-    assert kept == [9, faults.RETENTION]
+    assert kept == [9, faults.DAY]
+
+
+def test_a_path_chooses_the_bucket():
+    faults = Faults(checked([{**RULE, "service": "s3", "path": "/audit-*"}]))
+    assert [bool(faults.strike("s3", "PutObject", path)[1]) for path in ("/audit-log/a", "/failures/a")] == [
+        True,
+        False,
+    ]

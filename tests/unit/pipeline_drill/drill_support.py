@@ -26,7 +26,9 @@ QUEUE_ARN = ACCOUNT.format("sqs") + "processor-dlq"
 TOPIC_ARN = ACCOUNT.format("sns") + "alarms"
 SHARD = "shardId-00000001"
 ARRIVED, UNDELIVERED = "processor-dlq-messages", "processor-destination-failures"
-STREAM = Stream("Orders", STREAM_ARN.split("/stream")[0], STREAM_ARN, "us-east-1", "NEW_AND_OLD_IMAGES", (("Id", "S"),))
+STREAM = Stream(
+    "Orders", STREAM_ARN.split("/stream", maxsplit=1)[0], STREAM_ARN, "us-east-1", "NEW_AND_OLD_IMAGES", (("Id", "S"),)
+)
 PARAMS = {
     "phase": "prepare",
     "mode": "poison",

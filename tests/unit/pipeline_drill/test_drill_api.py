@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_drill import api
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.unit.pipeline_drill.drill_support import STREAM_ARN
@@ -165,3 +167,17 @@ def test_the_streams_end_is_read_over_the_end_of_a_shard_and_binary_keys_are_bas
 
     assert [(shard, each["sequenceNumber"]) for shard, each in told] == [("open", "10"), ("child", "11")]
     assert told[0][1]["keys"] == {"Id": {"B": "YQ=="}}
+
+
+def test_a_stream_that_others_read_too_is_read_again():
+    answers = [ClientError({"Error": {"Code": "LimitExceededException", "Message": "Slower."}}, "GetRecords"), "page"]
+
+    def get_records():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    module = SimpleNamespace(client=lambda _service, retry_decorator: retry_decorator(get_records))
+
+    assert api.Cloud(module)("dynamodbstreams")() == "page"

@@ -46,7 +46,7 @@ class Shard:
         for at in range(start, len(self.records), self.page):
             self.pages_read += 1
             yield self.records[at : at + self.page]
-        for _ in range(empty_pages):
+        for _each in range(empty_pages):
             yield []
 
 

@@ -53,6 +53,8 @@ class Queue:
         self.hidden: dict[str, int] = {}
         self.deleted: list[str] = []
         self.others = 0
+        #: Whose deletion SQS refuses.
+        self.refused: set[str] = set()
 
     def receive(self, _wait):
         some = [each for each in self.bodies if each not in self.hidden and each not in self.deleted][:10]
@@ -70,9 +72,11 @@ class Queue:
                 del self.hidden[each]
 
     def delete(self, handles):
-        for each in handles:
+        refused = [each for each in handles if each in self.refused]
+        for each in set(handles) - self.refused:
             del self.hidden[each]
             self.deleted.append(each)
+        return refused
 
     def left(self):
         assert not self.hidden
@@ -262,6 +266,46 @@ def test_an_error_of_aws_ends_the_run_and_keeps_what_is_not_done():
         run_of(queue, Function(lambda numbers: refused)).run()
 
     assert queue.left() == ["0", "1"]
+
+
+def test_a_failure_record_that_sqs_does_not_delete_is_told_as_kept_and_given_back():
+    queue = Queue(*one_each(1, 2))
+    queue.refused = {"1"}
+    run = run_of(queue, Function())
+
+    run.run()
+
+    counts = run.report()["counts"]
+    assert (counts["deleted"], counts["kept"], counts["recovered"]) == (1, 1, 2)
+    assert queue.left() == ["1"]
+
+
+def test_what_could_not_be_deleted_is_not_told_as_deleted(monkeypatch):
+    queue, refused = Queue(*one_each(1)), AnsibleAWSError(message="Failed to delete failure records: AccessDenied")
+
+    def delete(handles):
+        if list(handles):
+            raise refused
+
+    monkeypatch.setattr(queue, "delete", delete)
+    run = run_of(queue, Function())
+
+    with pytest.raises(AnsibleAWSError, match="AccessDenied"):
+        run.run()
+
+    assert run.report()["counts"]["deleted"] == 0
+    assert queue.left() == ["0"]
+
+
+def test_a_progress_file_that_can_no_longer_be_written_ends_no_run(monkeypatch, tmp_path):
+    queue = Queue(*one_each(1))
+    run = run_of(queue, Function(), progress_file=str(tmp_path / "folder" / "progress"))
+    (tmp_path / "folder" / "progress").unlink()
+    (tmp_path / "folder").rmdir()
+
+    run.run()
+
+    assert (run.report()["recovered"], queue.left()) == (1, [])
 
 
 def test_a_run_that_meets_another_one_gives_way_until_it_is_alone(monkeypatch):

@@ -142,7 +142,7 @@ def test_a_change_fails_for_good_at_its_second_time(ending):
 
 def test_a_throttle_uses_up_no_attempt():
     planner = Planner([change(1)], 10, 10**6)
-    for _ in range(20):
+    for _each in range(20):
         planner.settle(planner.next_batch(), NotRun("TooManyRequestsException"))
 
     planner.settle(planner.next_batch(), Processed(1))

@@ -105,7 +105,7 @@ def test_items_keep_their_lane_and_lanes_run_side_by_side():
 
 def test_the_lane_of_an_item_is_the_same_after_a_restart():
     records = stream(40)
-    first, second = (places(engine_with(records, parallelization_factor=4).due(NOW), records) for _ in range(2))
+    first, second = (places(engine_with(records, parallelization_factor=4).due(NOW), records) for _each in range(2))
     assert first == second
 
 
@@ -392,6 +392,13 @@ def test_a_changed_factor_moves_what_is_not_under_way_and_no_item_overtakes_itse
     for each in [batch, *meanwhile]:
         engine.settle(each.number, Returned(), NOW)
     assert sum(len(each.records) for each in [batch, *meanwhile, *engine.due(NOW)]) == 50
+
+
+def test_settings_with_a_pattern_that_cannot_be_read_change_nothing():
+    engine = engine_with(stream(3), batch_size=2)
+    with pytest.raises(ValueError, match="must be an object"):
+        engine.update(Settings(batch_size=1, patterns=("[]",)))
+    assert len(engine.due(NOW)[0].records) == 2
 
 
 def test_a_new_batch_size_holds_for_the_next_batch():

@@ -133,6 +133,7 @@ def test_one_of_several_patterns_is_enough_and_none_lets_everything_through():
         '{"$or": {"eventName": ["MODIFY"]}}',
         '{"$or": []}',
         '{"$or": ["x"]}',
+        '{"a":' * 600 + '["x"]' + "}" * 600,
     ],
 )
 def test_a_pattern_that_cannot_be_read_is_refused_before_the_first_record(pattern):

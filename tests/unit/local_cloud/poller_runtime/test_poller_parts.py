@@ -195,7 +195,7 @@ def test_a_mapping_that_is_gone_leaves_nothing_even_when_something_still_ends(tm
     store.mapping("here", STREAM).place({})
     gone.forget()
     gone.save("a", Saved("1"))
-    store.keep_only({"here"})
+    store.forget("gone")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"] == ["here.json"]
 
 

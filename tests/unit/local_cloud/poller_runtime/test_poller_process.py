@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +48,41 @@ def test_the_supervisors_command_is_one_that_the_poller_takes(kept: str, seconds
     taken = parser().parse_args(supervisor.command(asked)[3:])
     assert (taken.endpoint_url, taken.state) == (asked.endpoint, asked.poller_state)
     assert (taken.retention_seconds, taken.until_stdin_closes, taken.metrics) == (seconds, True, "on")
+
+
+class Ended:
+    """A poller's process that has ended already."""
+
+    pid = 7
+
+    def wait(self, timeout: float | None = None) -> int:
+        return -9
+
+    def terminate(self) -> None: ...
+
+    kill = terminate
+
+
+def test_a_poller_that_cannot_be_started_is_tried_again_and_one_that_ended_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    starts, told, again = [], [], threading.Event()
+
+    def start(*_asked: Any, **_more: Any) -> Ended:
+        starts.append(len(starts))
+        if len(starts) == 1:
+            raise OSError("Cannot allocate memory")
+        if len(starts) == 3:
+            again.set()
+        return Ended()
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(supervisor, "_answers", lambda _settings: True)
+    monkeypatch.setattr(supervisor, "REST_SECONDS", 0.001)
+    monkeypatch.setattr(supervisor, "RESTART_SECONDS", 0.001)
+    monkeypatch.setenv(INSTANCE_VARIABLE, "id")
+    one = supervisor.Supervisor(from_environment({"LOCAL_CLOUD_HOME": str(tmp_path)}), told.append)
+    one.start()
+    assert again.wait(10)
+    one.end()
+    assert told[:3] == [7, None, 7]
