@@ -56,7 +56,9 @@ def tell(monkeypatch, capsys):
 
 
 def test_what_a_phase_has_seen_is_returned_and_nothing_changed(tell):
-    assert tell("It is prepared.") == {"changed": False, "message": "It is prepared.", "drill": {"id": "0" * 16}}
+    told = tell("It is prepared.")
+    told.pop("warnings", None)  # Ansible keeps those of earlier tests in the process
+    assert told == {"changed": False, "message": "It is prepared.", "drill": {"id": "0" * 16}}
 
 
 def test_check_mode_previews(tell):
