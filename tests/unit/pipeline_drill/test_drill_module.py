@@ -57,8 +57,8 @@ def tell(monkeypatch, capsys):
 
 def test_what_a_phase_has_seen_is_returned_and_nothing_changed(tell):
     told = tell("It is prepared.")
-    told.pop("warnings", None)  # Ansible keeps those of earlier tests in the process
-    assert told == {"changed": False, "message": "It is prepared.", "drill": {"id": "0" * 16}}
+    # Ansible adds warnings of earlier tests in the process.
+    assert told.items() >= {"changed": False, "message": "It is prepared.", "drill": {"id": "0" * 16}}.items()
 
 
 def test_check_mode_previews(tell):
