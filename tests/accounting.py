@@ -97,13 +97,14 @@ class Pipeline:
         failures = [*self.failure_messages(), *self.failure_objects()]
         return Account(self.stream(), audited, failures, doubled)
 
-    def settled(self, audited: bool = False, timeout: float = 60) -> Account:
-        """The account, once nothing is unaccounted for (or not audited), or time is up."""
+    def settled(self, audited: bool = False, timeout: float = 60, failed: int | None = None) -> Account:
+        """The account, once nothing is unaccounted for (or not audited) and so many failed, or time is up."""
         deadline = time.monotonic() + timeout
         while True:
             account = self.account()
             left = account.missing if audited else account.unaccounted
-            if not left or time.monotonic() > deadline:
+            told = failed is None or len(account.failures) == failed
+            if (told and not left) or time.monotonic() > deadline:
                 return account
             time.sleep(0.5)
 
@@ -203,7 +204,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--failed", type=int, default=None, help="how many failure records there must be")
     parser.add_argument("--timeout", type=float, default=60)
     asked = parser.parse_args(argv)
-    account = Pipeline(json.loads(asked.outputs.read_text())).settled(asked.audited, asked.timeout)
+    account = Pipeline(json.loads(asked.outputs.read_text())).settled(asked.audited, asked.timeout, asked.failed)
     print(account.line())
     left = account.missing if asked.audited else account.unaccounted
     told = asked.failed is None or len(account.failures) == asked.failed
