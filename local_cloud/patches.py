@@ -86,7 +86,7 @@ def record_decisions(actions: Path) -> None:
     out = os.open(actions, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def enforce(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
-        if service == "sqs":  # AWS has no right of its own for a batch
+        if service in ("sqs", "sns"):  # AWS has no right of its own for a batch
             iam_action = iam_action.removesuffix("Batch")
         refused = decide(access_key_id, iam_action, service, region, resource_arn, service_context)
         if isinstance(refused, iam_evaluator.AuthError):

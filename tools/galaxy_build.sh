@@ -12,7 +12,9 @@ ansible-galaxy collection build --output-path "$work" > "$work/build.log"
 tarball=$(ls "$work"/*.tar.gz)
 
 tar --list --verbose --gzip --file "$tarball" > "$work/contents.txt"
-if grep '^l' "$work/contents.txt" >&2; then
+# The function's rules, which the role checks too, are one code in two places.
+if grep '^l' "$work/contents.txt" \
+    | grep -v ' plugins/module_utils/_change_rules/[a-z_]*\.py -> \(\.\./\)\{3\}files/lambda/stream_processor/rules/' >&2; then
     echo "$tarball holds the symbolic links above" >&2
     exit 1
 fi

@@ -71,16 +71,25 @@ class Package:
         }
 
 
-def package_of(src: Path, prefix: str | None = None, exclude: Iterable[str] = DEFAULT_EXCLUDE) -> Package:
-    """The folder ``src`` as a package, under ``prefix`` (the folder's own name when None, the root when empty)."""
+def package_of(
+    src: Path,
+    prefix: str | None = None,
+    exclude: Iterable[str] = DEFAULT_EXCLUDE,
+    contents: Mapping[str, Any] | None = None,
+) -> Package:
+    """The folder ``src`` as a package, under ``prefix`` (the folder's own name when None, the root when empty).
+
+    ``contents`` are further files: their text by their path in the package.
+    """
     # The folder's name as it was given: what a link leads to may be called differently elsewhere.
     own_name = Path(os.path.normpath(src.absolute())).name
     prefix = checked_prefix(own_name if prefix is None else prefix)
     paths = package_files(src, exclude)
     if not paths:
         raise PackageError(f"There is nothing to package in {src}: it is empty, or everything in it is excluded.")
-    _check_unzipped(src, paths.values())
-    package = Package(zip_bytes({f"{prefix}{name}": _read(path) for name, path in paths.items()}))
+    added = added_files(contents or {}, [f"{prefix}{name}" for name in paths])
+    _check_unzipped(src, paths.values(), added.values())
+    package = Package(zip_bytes({**{f"{prefix}{name}": _read(path) for name, path in paths.items()}, **added}))
     if len(package.content) > ZIP_LIMIT:
         raise PackageError(
             f"The package of {src} has {_mebibytes(len(package.content))}, more than the {_mebibytes(ZIP_LIMIT)} that"
@@ -95,6 +104,34 @@ def checked_prefix(prefix: str) -> str:
     if prefix.startswith("/") or "\\" in prefix or any(part in (".", "..") for part in parts):
         raise PackageError(f"prefix must be a relative path without '.' and '..' (it is {prefix!r}).")
     return "".join(f"{part}/" for part in parts)
+
+
+def added_files(contents: Mapping[str, Any], sources: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of files that have no source, by name; never one that leads out of the package or into a source."""
+    taken = set(sources)
+    added = {}
+    for name, text in contents.items():
+        if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise PackageError(f"contents must name relative paths without '.' and '..' (one is {name!r}).")
+        if not isinstance(text, str):
+            raise PackageError(f"contents must give each file as text; {name} is given as {type(text).__name__}.")
+        if name in taken:
+            raise PackageError(f"contents names {name}, and there is a source file of that name already.")
+        try:
+            name.encode()
+            added[name] = text.encode()
+        except UnicodeEncodeError as exc:
+            raise PackageError(f"contents gives {name!r} with characters that UTF-8 does not have.") from exc
+    for name in sorted(taken | set(added)):
+        folder = next((path for path in _folders(name) if path in taken or path in added), None)
+        if folder:
+            raise PackageError(f"contents makes {folder} both a file and the folder of {name}.")
+    return added
+
+
+def _folders(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def package_files(src: Path, exclude: Iterable[str] = DEFAULT_EXCLUDE) -> dict[str, Path]:
@@ -145,9 +182,9 @@ def _regular(path: Path, root: Path) -> Path:
     return path
 
 
-def _check_unzipped(src: Path, paths: Iterable[Path]) -> None:
+def _check_unzipped(src: Path, paths: Iterable[Path], added: Iterable[bytes]) -> None:
     """Refuse what Lambda refuses before it is read into memory."""
-    size = sum(path.stat().st_size for path in paths)
+    size = sum(path.stat().st_size for path in paths) + sum(map(len, added))
     if size > UNZIPPED_LIMIT:
         raise PackageError(
             f"The files of {src} have {_mebibytes(size)}, more than the {_mebibytes(UNZIPPED_LIMIT)} that Lambda"

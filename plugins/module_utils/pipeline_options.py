@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import dynamodb_table, event_source_mapping, sns_topic
+from ._change_rules import check_rules
 
 PREFIX = "ddb_stream_pipeline_"
 
@@ -35,6 +36,10 @@ _NAMES = {
     ),
     "audit_bucket_name": _BUCKET_NAME,
     "failure_bucket_name": _BUCKET_NAME,
+    "metrics_namespace": (
+        re.compile(r"(?!AWS/)([A-Za-z0-9._/#:-]{1,255})?"),
+        "up to 255 letters, digits and any of ._/#:-, not beginning with AWS/, or nothing for no metrics",
+    ),
     "runtime": (re.compile(r"python3\.(1[1-9]|[2-9][0-9])"), "a Python runtime of 3.11 or newer, such as python3.13"),
 }
 
@@ -43,6 +48,7 @@ _RANGES = {
     "memory_size": (128, 10_240),
     "timeout": (1, 900),
     "notification_max_bytes": (32_768, 262_144),
+    "concurrency": (1, 128),
     "failure_queue_retention_period": (60, 1_209_600),
     "alarm_period": (60, 86_400),
     "alarm_failure_age_in_seconds": (60, 1_209_600),
@@ -83,6 +89,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _failures(given)
     found += _audit(given)
     found += _redrive(given)
+    found += _rules(given)
     return found
 
 
@@ -219,6 +226,21 @@ def _redrive(given: dict[str, Any]) -> list[str]:
     if first and last and first > last:
         found.append(f"{PREFIX}redrive_from is later than {PREFIX}redrive_to; no failure record is between them.")
     return found
+
+
+def _rules(given: dict[str, Any]) -> list[str]:
+    rules = given.get("rules", [])
+    ours = not given.get("table_attach")  # another's table has the keys and the stream that it has
+    keys = [str(given[name]) for name in ("hash_key_name", "range_key_name") if given.get(name)] if ours else []
+    found = check_rules(rules, keys)
+    view = given.get("stream_view_type")
+    if not found and ours and view != "NEW_AND_OLD_IMAGES":
+        found = [
+            f"{member} compares two images; it needs {PREFIX}stream_view_type NEW_AND_OLD_IMAGES, and that is {view}."
+            for member in ("changed_any", "changed_only")
+            if any(member in rule for rule in rules)
+        ]
+    return [f"{PREFIX}rules: {sentence}" for sentence in found]
 
 
 def _utc(text: str) -> datetime | None:

@@ -49,6 +49,13 @@ options:
     type: list
     elements: str
     default: [__pycache__, "*.pyc", ".*", tests]
+  contents:
+    description:
+      - Further files that have no source, each path in the package with its text, which is written in UTF-8.
+      - A path begins at the package's root, whatever O(prefix) is, has V(/) between its parts, and must not be that of
+        a file from O(src).
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - cloudcdc.dynamodb_streams.common
   - cloudcdc.dynamodb_streams.common.resource
@@ -73,6 +80,13 @@ EXAMPLES = r"""
     dest: build/handlers.zip
     prefix: ""
     exclude: [__pycache__, "*.pyc", ".*", "*.md"]
+
+- name: Package the function with a file that is made of variables
+  cloudcdc.dynamodb_streams.lambda_package:
+    src: files/lambda/stream_processor
+    dest: build/stream_processor.zip
+    contents:
+      stream_processor/rules.json: "{{ rules | to_json(sort_keys=true) }}"
 
 - name: Remove the package
   cloudcdc.dynamodb_streams.lambda_package:
@@ -134,7 +148,7 @@ def write(module, dest, content):
 def present(module, dest):
     src = Path(module.params["src"])
     check_apart(src, dest)
-    package = package_of(src, module.params["prefix"], module.params["exclude"])
+    package = package_of(src, module.params["prefix"], module.params["exclude"], module.params["contents"])
     there = existing_package(dest)
     changed = there != package
     if changed and not module.check_mode:
@@ -157,6 +171,7 @@ def main():
             "dest": {"type": "path", "required": True},
             "prefix": {"type": "str"},
             "exclude": {"type": "list", "elements": "str", "default": list(DEFAULT_EXCLUDE)},
+            "contents": {"type": "dict", "default": {}},
         },
         required_if=[("state", "present", ["src"])],
         supports_check_mode=True,

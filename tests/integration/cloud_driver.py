@@ -85,6 +85,24 @@ class LocalCloud:
             self._clients[key] = boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **credentials)
         return self._clients[key]
 
+    def subscribed_queue(self, topic_arn: str, name: str) -> str:
+        """A new queue that gets what is published to the topic, as it is; its URL."""
+        sqs = self.client("sqs")
+        queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        self.client("sns").subscribe(
+            TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
+        )
+        return queue
+
     def actions(self, identity: str = "") -> list[dict[str, Any]]:
         """Every IAM decision since the start or the last reset, of one identity or of all, oldest first."""
         lines = (self.home / "actions.jsonl").read_text().splitlines()

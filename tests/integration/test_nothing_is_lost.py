@@ -25,20 +25,23 @@ pytestmark = pytest.mark.cloud
 
 SOAK = os.environ.get("CDC_SOAK") == "1"
 CHANGES = 5_000 if SOAK else 600
+STEADY = 10_000 if SOAK else 1_000
 KILLS = 20 if SOAK else 4
 #: How long the last change may take, all faults being over (seconds).
 SETTLE_SECONDS = 300
 
 #: The failure bucket is spared: what cannot be delivered there is dropped, as on AWS.
 AUDIT_LOG = {"service": "s3", "operation": "PutObject", "path": "/activity-audit-*"}
-#: Every call retries three times, so this refuses some calls for good, and lets some fail only seemingly.
+#: SNS's Publish and PublishBatch.
+NOTIFICATIONS = {"service": "sns", "operation": "Publish*"}
+#: Every call is tried up to five times, so this refuses some calls for good, and lets some fail only seemingly.
 FAULTS = [
-    {**AUDIT_LOG, "rate": 0.25, "answer": 503},
+    {**AUDIT_LOG, "rate": 0.4, "answer": 503},
     {**AUDIT_LOG, "rate": 0.05, "answer": 500, "lost": True},
     {**AUDIT_LOG, "rate": 0.05, "delay": 0.5},
-    {"service": "sns", "operation": "Publish", "rate": 0.25, "answer": 503},
-    {"service": "sns", "operation": "Publish", "rate": 0.05, "answer": 500, "lost": True},
-    {"service": "sns", "operation": "Publish", "rate": 0.05, "delay": 0.5},
+    {**NOTIFICATIONS, "rate": 0.4, "answer": 503},
+    {**NOTIFICATIONS, "rate": 0.05, "answer": 500, "lost": True},
+    {**NOTIFICATIONS, "rate": 0.05, "delay": 0.5},
 ]
 
 
@@ -53,9 +56,14 @@ def troubled(tmp_path_factory):
         cloud.end()
 
 
-@pytest.fixture(scope="module", params=["queue", "bucket"] if SOAK else ["queue"])
+@pytest.fixture(
+    scope="module",
+    params=[("queue", "per_change"), ("bucket", "per_batch")],
+    ids=["queue-per_change", "bucket-per_batch"],
+)
 def project(request, troubled, tmp_path_factory) -> Project:
     """A pipeline that gives up soon, so that there is something to redrive."""
+    destination, layout = request.param
     project = Project(
         troubled,
         tmp_path_factory.mktemp("project"),
@@ -65,7 +73,8 @@ def project(request, troubled, tmp_path_factory) -> Project:
         maximum_record_age_in_seconds=-1,
         parallelization_factor=10,
         batch_size=25,
-        failure_destination=request.param,
+        failure_destination=destination,
+        audit_layout=layout,
     )
     project.run("deploy").ok()
     return project
@@ -135,24 +144,6 @@ def told(pipeline: Pipeline, queue: str) -> set[str]:
     return found
 
 
-def subscribed_queue(cloud: LocalCloud, topic: str, name: str) -> str:
-    sqs = cloud.client("sqs")
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allowed = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    cloud.client("sns").subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
-    )
-    return queue
-
-
 def assert_accounted(account: Account, changes: int) -> None:
     assert len(account.stream) == changes
     assert not account.unaccounted, account.line()
@@ -170,7 +161,7 @@ def redriven(project: Project, pipeline: Pipeline) -> Account:
 
 def test_faults_and_kills_lose_nothing_and_the_audit_log_rebuilds_the_table(troubled, project, pipeline):
     outputs = pipeline.outputs
-    queue = subscribed_queue(troubled, outputs["change_topic_arn"], "subscriber")
+    queue = troubled.subscribed_queue(outputs["change_topic_arn"], "subscriber")
     before = len(pipeline.stream())
     troubled.run("faults", json.dumps({"seed": 7, "rules": FAULTS}))
     try:
@@ -192,7 +183,7 @@ def test_faults_and_kills_lose_nothing_and_the_audit_log_rebuilds_the_table(trou
 def test_what_is_given_up_under_faults_is_named_and_comes_back(troubled, project, pipeline):
     """Without kills, so that every loss would be the poller's or the function's own."""
     before = len(pipeline.stream())
-    every = [{**rule, "rate": 0.8} for rule in FAULTS if rule.get("answer") == 503]
+    every = [{**rule, "rate": 0.9} for rule in FAULTS if rule.get("answer") == 503]
     troubled.run("faults", json.dumps({"seed": 8, "rules": every}))
     try:
         random_changes.make(troubled.client("dynamodb"), pipeline.outputs["table_name"], 60, 12, seed=8)
@@ -210,3 +201,36 @@ def test_what_is_given_up_under_faults_is_named_and_comes_back(troubled, project
 def test_a_second_redrive_finds_nothing(project):
     run = project.run("redrive").ok()
     assert run.changed() == []
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_calls_that_fail_at_random_leave_each_change_once_in_the_audit_log(troubled, tmp_path, layout):
+    """Without giving up: one call in ten fails, and Lambda tries until all is done. No redrive, no kills."""
+    project = Project(
+        troubled,
+        tmp_path,
+        {f"steady-{layout}".replace("_", "-"): {}},
+        maximum_batching_window_in_seconds=0,
+        maximum_retry_attempts=-1,
+        maximum_record_age_in_seconds=-1,
+        parallelization_factor=4,
+        batch_size=100,
+        audit_layout=layout,
+    )
+    (name,) = project.hosts
+    project.run("deploy").ok()
+    pipeline = Pipeline(project.outputs(name))
+    queue = troubled.subscribed_queue(pipeline.outputs["change_topic_arn"], name)
+    one_in_ten = [{**each, "rate": 0.1, "answer": 503} for each in (AUDIT_LOG, NOTIFICATIONS)]
+    troubled.run("faults", json.dumps({"seed": 10, "rules": one_in_ten}))
+    try:
+        random_changes.make(troubled.client("dynamodb"), pipeline.outputs["table_name"], STEADY, STEADY // 10, seed=10)
+        account = pipeline.settled(audited=True, timeout=SETTLE_SECONDS)
+    finally:
+        troubled.run("faults", "off")
+    assert_accounted(account, STEADY)
+    assert not account.missing, account.line()
+    assert not account.failures, account.line()
+    assert rebuilt(account.audited) == pipeline.items()
+    notified = told(pipeline, queue)
+    assert notified <= account.audited.keys()

@@ -13,6 +13,7 @@ _HERE = Path(__file__).parent
 EVENTS = _HERE / "events"
 _SCHEMA_FILE = _HERE.parents[1] / "files" / "schema" / "cloudcdc.change-1.schema.json"
 SCHEMA = json.loads(_SCHEMA_FILE.read_text(encoding="utf-8"))
+DIGEST_SCHEMA = json.loads(_SCHEMA_FILE.with_name("cloudcdc.digest-1.schema.json").read_text(encoding="utf-8"))
 _VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 FIRST_SECOND = 1767225600  # 2026-01-01T00:00:00Z
@@ -124,8 +125,8 @@ def item_keys(draw, schema=None):
 
 
 @st.composite
-def records(draw, schema=None, number=None):
-    """One stream record of any kind; of a given key schema or sequence number when those are given."""
+def records(draw, schema=None, number=None, created=None):
+    """One stream record of any kind; of a given key schema, sequence number or second when those are given."""
     keys = draw(item_keys(schema))
     old, new = {**draw(_ATTRIBUTES), **keys}, {**draw(_ATTRIBUTES), **keys}
     event = draw(st.sampled_from(["INSERT", "MODIFY", "REMOVE"]))
@@ -134,7 +135,7 @@ def records(draw, schema=None, number=None):
         old=None if event == "INSERT" else old,
         new=None if event == "REMOVE" else new,
         number=number or draw(st.integers(10**20, 10**40 - 1)),
-        created=draw(st.integers(FIRST_SECOND, FIRST_SECOND + 4 * 10**8)),
+        created=created or draw(st.integers(FIRST_SECOND, FIRST_SECOND + 4 * 10**8)),
         view=draw(st.sampled_from(["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"])),
     )
     if event == "REMOVE" and draw(st.booleans()):
@@ -146,11 +147,23 @@ def records(draw, schema=None, number=None):
 
 @st.composite
 def batches(draw, min_size=1, max_size=4):
-    """The records of one batch: one key schema, sequence numbers rising."""
+    """The records of one batch: one key schema, sequence numbers rising, often of one hour, often of few items."""
     schema = draw(key_schemas())
     gaps = draw(st.lists(st.integers(1, 10**6), min_size=min_size, max_size=max_size))
-    batch, number = [], 10**20
+    batch, number, created = [], 10**20, draw(st.integers(FIRST_SECOND, FIRST_SECOND + 4 * 10**8))
     for gap in gaps:
-        number += gap
-        batch.append(draw(records(schema, number)))
+        number, created = number + gap, created + draw(st.sampled_from([0, 1, 1800]))
+        record = draw(records(schema, number, created))
+        if batch and draw(st.booleans()):
+            record = _of_item(record, draw(st.sampled_from(batch))["dynamodb"]["Keys"])
+        batch.append(record)
     return batch
+
+
+def _of_item(record, keys):
+    """The record as one of another item of the table."""
+    change = dict(record["dynamodb"], Keys=keys)
+    for image in ("OldImage", "NewImage"):
+        if image in change:
+            change[image] = {**change[image], **keys}
+    return {**record, "dynamodb": change}

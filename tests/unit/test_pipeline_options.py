@@ -101,6 +101,17 @@ def test_every_default_is_documented_with_the_same_value():
         ({"timeout": 901}, "ddb_stream_pipeline_timeout"),
         ({"alarm_period": 90}, "multiples of 60"),
         ({"batchsize": 5}, "did you mean ddb_stream_pipeline_batch_size"),
+        ({"rules": {"sinks": []}}, "ddb_stream_pipeline_rules: the rules must be a list"),
+        (
+            {"rules": [{"sinks": []}, {"name": "high", "when": "new.a > 5", "subject": "x"}]},
+            "ddb_stream_pipeline_rules: rule 2 (high): when, line 1 column 9: a number stands in backticks: `5`",
+        ),
+        ({"rules": [{"audit": {"drop": ["UserId"]}}]}, "ddb_stream_pipeline_rules: rule 1: audit.drop names UserId"),
+        ({"rules": [{"audit": {"mask": ["ActivityId"]}}]}, "names ActivityId, a key attribute"),
+        (
+            {"rules": [{"changed_any": ["a"], "sinks": []}], "stream_view_type": "KEYS_ONLY"},
+            "ddb_stream_pipeline_rules: changed_any compares two images; it needs ddb_stream_pipeline_stream_view_type",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence_with_the_options_name(options, words):
@@ -116,6 +127,15 @@ def test_on_demand_needs_no_capacity_to_be_taken_back():
 
 def test_an_attached_tables_options_do_not_matter():
     assert problems_with(table_attach=True, read_capacity=0) == []
+
+
+def test_an_attached_tables_keys_and_stream_are_not_known_to_rules():
+    rules = [{"changed_any": ["a"], "audit": {"drop": ["UserId"]}}]
+    assert problems_with(table_attach=True, stream_view_type="KEYS_ONLY", rules=rules) == []
+
+
+def test_a_table_without_a_sort_key_has_no_key_attribute_of_no_name():
+    assert problems_with(range_key_name="", rules=[{"audit": {"drop": ["ActivityId"]}}]) == []
 
 
 def test_a_fifo_topic_of_queues_and_moments_in_utc_have_no_problem():

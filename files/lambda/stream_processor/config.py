@@ -19,6 +19,14 @@ _PREFIX_MAX = 512  # of the 1024 bytes of an S3 key; our own part is 76
 
 _DRILL_TOKEN = re.compile(r"([0-9a-f]{64})?")
 
+PER_CHANGE, DIGEST = "per_change", "digest"
+NOTIFICATION_MODES = (PER_CHANGE, DIGEST)
+#: Threads; each has a connection of its own, and an environment of Lambda may have 1024 of both.
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MOST_CONCURRENCY = 128
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html (Namespace of PutMetricData)
+_NAMESPACE = re.compile(r"(?!AWS/)([A-Za-z0-9._/#:-]{1,255})?")
+
 #: A notification without images always fits into this: keys are at most 3 KB, six times that when all is escaped.
 NOTIFICATION_MIN_BYTES = 32 * 1024
 #: SNS's limit for a topic whose MaximumMessageSize is raised to the full.
@@ -39,7 +47,15 @@ class Settings:
     layout: str
     notification_max_bytes: int
     log_level: str
+    notification_mode: str = PER_CHANGE
+    concurrency: int = 32
+    metrics_namespace: str = ""
     drill_token: str = ""  # the hash of the one item that a failure drill has us refuse; '' outside of drills
+
+    @property
+    def fifo(self) -> bool:
+        """Whether the change topic is a FIFO topic; SNS tells it by the name."""
+        return self.topic_arn.endswith(".fifo")
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -51,6 +67,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         layout=env.get("AUDIT_LAYOUT", "per_change"),
         notification_max_bytes=_whole_number(env.get("NOTIFICATION_MAX_BYTES", "262144")),
         log_level=env.get("LOG_LEVEL", "INFO"),
+        notification_mode=env.get("NOTIFICATION_MODE", PER_CHANGE),
+        concurrency=_whole_number(env.get("CONCURRENCY", "32")),
+        metrics_namespace=env.get("METRICS_NAMESPACE", "CloudCDC"),
         drill_token=env.get("DRILL_TOKEN", ""),
     )
     problems = [f"{name} {wanted}" for name, wanted in _problems(settings)]
@@ -73,6 +92,21 @@ def _problems(settings: Settings) -> list[tuple[str, str]]:
             NOTIFICATION_MIN_BYTES <= settings.notification_max_bytes <= NOTIFICATION_MAX_BYTES,
             "NOTIFICATION_MAX_BYTES",
             f"must be a whole number from {NOTIFICATION_MIN_BYTES} to {NOTIFICATION_MAX_BYTES}",
+        ),
+        (
+            settings.notification_mode in NOTIFICATION_MODES,
+            "NOTIFICATION_MODE",
+            f"must be one of {', '.join(NOTIFICATION_MODES)}",
+        ),
+        (
+            1 <= settings.concurrency <= MOST_CONCURRENCY,
+            "CONCURRENCY",
+            f"must be a whole number from 1 to {MOST_CONCURRENCY}",
+        ),
+        (
+            _NAMESPACE.fullmatch(settings.metrics_namespace),
+            "METRICS_NAMESPACE",
+            "must be a name for CloudWatch of up to 255 letters, digits and any of ._/#:-, or nothing",
         ),
         (settings.log_level in LEVELS, "LOG_LEVEL", f"must be one of {', '.join(LEVELS)}"),
         (

@@ -8,9 +8,10 @@ Errors name fields and never hold values, because they are logged.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from .canonical import to_bytes
@@ -22,7 +23,7 @@ _KEY_TYPES = ("S", "N", "B")
 _SET_TYPES = ("SS", "NS", "BS")
 _STREAM_ARN = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/([^/:]+)/stream/.+")
 _SEQUENCE_NUMBER = re.compile(r"[0-9]{1,40}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # what a date can tell
 
 
 class MalformedRecord(ValueError):
@@ -43,7 +44,7 @@ def to_envelope(record: dict[str, Any]) -> dict[str, Any]:
         "sequenceNumber": sequence_number(record),
         "sizeBytes": _required(change, "SizeBytes", int, "dynamodb."),
         "streamViewType": _required(change, "StreamViewType", str, "dynamodb."),
-        "timestamp": creation_time(record).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "timestamp": _iso(creation_seconds(record)),
         "table": _table(arn),
         "keys": _keys(change),
     }
@@ -70,17 +71,18 @@ def sequence_number(record: Any) -> str:
     return number
 
 
-def creation_time(record: dict[str, Any]) -> datetime:
-    """When the change was made, in UTC. The stream has whole seconds; a fraction is cut off."""
+def creation_seconds(record: dict[str, Any]) -> int:
+    """When the change was made, in seconds since 1970. The stream has whole seconds; a fraction is cut off."""
     change = _required(record, "dynamodb", dict)
     seconds = _required(change, "ApproximateCreationDateTime", (int, float), "dynamodb.")
-    try:
-        moment = _EPOCH + timedelta(seconds=int(seconds))
-    except (ValueError, OverflowError):  # NaN, infinity, or past the year 9999
-        moment = None
-    if moment is None or seconds < 0:
+    if not 0 <= seconds < _END:  # NaN is not either
         raise MalformedRecord("dynamodb.ApproximateCreationDateTime is not seconds since 1970")
-    return moment
+    return int(seconds)
+
+
+@functools.lru_cache(maxsize=256)  # the changes of a batch share a few seconds
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def item_hash(keys: dict[str, Any]) -> str:

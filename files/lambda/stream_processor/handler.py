@@ -5,17 +5,25 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .config import read_settings
-from .envelope import MalformedRecord, creation_time
+from .envelope import MalformedRecord
 from .log import Log
-from .processor import Outcome, Processor
-from .transport import BotoTransport
+from .metrics import batch_numbers, embedded
+from .processor import Processor
+from .transport import AwsTransport
+
+if TYPE_CHECKING:
+    from .rules import Rules
+
+#: A deploy puts the pipeline's rules there. As a file they may be as long as they like; variables end at 4 KB.
+RULES_FILE = Path(__file__).with_name("rules.json")
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -26,9 +34,17 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @functools.cache
 def _runtime() -> tuple[Processor, Log]:
-    """Settings and clients, made once for the life of the function's environment."""
+    """Settings, rules and connections, made once for the life of the function's environment."""
     settings = read_settings(os.environ)
-    return Processor(settings, BotoTransport()), Log(settings.log_level)
+    return Processor(settings, AwsTransport(), _rules()), Log(settings.log_level)
+
+
+def _rules() -> Rules | None:
+    if not RULES_FILE.exists():
+        return None
+    from .rules import load_rules
+
+    return load_rules(json.loads(RULES_FILE.read_text(encoding="utf-8")))
 
 
 def handle(event: dict[str, Any], context: Any, processor: Processor, log: Log) -> dict[str, Any]:
@@ -38,13 +54,15 @@ def handle(event: dict[str, Any], context: Any, processor: Processor, log: Log) 
     outcome = processor.process(records, context.get_remaining_time_in_millis)
     if outcome.failure:
         log.line("ERROR", "record failed", request_id=context.aws_request_id, **asdict(outcome.failure))
+    now = time.time()
+    numbers = batch_numbers(records, outcome, now)
     log.line(
         "INFO",
         "batch",
         request_id=context.aws_request_id,
-        **_counts(records, outcome),
-        newest_change_age_ms=_newest_change_age_ms(records),
+        **numbers,
         duration_ms=round((time.monotonic() - started) * 1000),
+        **embedded(numbers, processor.settings.metrics_namespace, context.function_name, now),
     )
     response: dict[str, Any] = {"batchItemFailures": outcome.batch_item_failures}
     if "state" in event:  # a tumbling window fails unless its state comes back
@@ -58,31 +76,3 @@ def _records(event: dict[str, Any]) -> list[Any]:
     if not isinstance(records, list):
         raise MalformedRecord("the event has no list of Records: it is not from a DynamoDB stream")
     return records
-
-
-def _counts(records: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:
-    """The batch in numbers; ``failures`` counts the failed record and those left undone after it."""
-    numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
-    return {
-        "records": len(records),
-        "by_event_name": dict(outcome.events),
-        "expired": outcome.expired,
-        "audited": outcome.audited,
-        "already_there": outcome.already_there,
-        "notified": outcome.notified,
-        "claim_checked": outcome.claim_checked,
-        "failures": len(outcome.undone),
-        "first_sequence_number": numbers[0] if numbers else None,
-        "last_sequence_number": numbers[-1] if numbers else None,
-    }
-
-
-def _newest_change_age_ms(records: list[dict[str, Any]]) -> int | None:
-    """How far the function is behind its newest record; None when no record tells its time."""
-    times = []
-    for record in records:
-        try:
-            times.append(creation_time(record))
-        except MalformedRecord:  # reported as that record's failure already
-            continue
-    return round((datetime.now(UTC) - max(times)).total_seconds() * 1000) if times else None

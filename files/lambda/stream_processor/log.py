@@ -23,4 +23,5 @@ class Log:
             return
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         # print, not logging: the root logger drops INFO unless somebody gave it a handler.
-        print(json.dumps({"timestamp": moment, "level": level, "message": message, **fields}), flush=True)
+        line = {"timestamp": moment, "level": level, "message": message, **fields}
+        print(json.dumps(line, separators=(",", ":")), flush=True)

@@ -1,9 +1,10 @@
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What subscribers get: the envelope, or a claim check for it where SNS's size limit leaves no room. Pure."""
+"""What subscribers get of a change: the envelope, or a claim check for it where SNS's limit leaves no room. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,29 +38,48 @@ class Notification:
         texts = [self.message, self.subject]
         for name, value in self.attributes.items():
             texts += [name, "String", value]
-        return sum(len(text.encode("utf-8")) for text in texts)
+        return sum(len(text) if text.isascii() else len(text.encode("utf-8")) for text in texts)
 
 
-def build_notification(envelope: dict[str, Any], audit: dict[str, str], max_bytes: int) -> Notification:
+@dataclass(frozen=True)
+class Heading:
+    """What a rule says a notification is headed with, on top of what it always has."""
+
+    subject: str | None = None
+    attributes: Mapping[str, str] | None = None
+
+
+def whole(envelope: dict[str, Any], spelt: str = "", heading: Heading | None = None) -> Notification:
+    """The notification with all of the envelope, whatever its size.
+
+    ``spelt`` is the envelope's canonical JSON, where that is there already: it goes in as it is.
+    """
+    return _notification(envelope, spelt or to_json(envelope), heading or Heading())
+
+
+def build_notification(
+    envelope: dict[str, Any], audit: dict[str, str], max_bytes: int, spelt: str = "", heading: Heading | None = None
+) -> Notification:
     """The notification of a change whose audit object is at ``audit`` (bucket, key), within the size limit."""
-    whole = _with_details(envelope, envelope)
-    if whole.size <= max_bytes:
-        return whole
+    complete = whole(envelope, spelt, heading)
+    if complete.size <= max_bytes:
+        return complete
     for left_out in _CLAIM_CHECKS:
         details = {name: value for name, value in envelope.items() if name not in left_out}
-        smaller = _with_details(envelope, {**details, "audit": audit}, claim_check=True)
+        smaller = _notification(envelope, to_json({**details, "audit": audit}), heading or Heading(), claim_check=True)
         if smaller.size <= max_bytes:
             return smaller
     raise NotificationTooLarge(f"more than {max_bytes} bytes without images and changedAttributes")
 
 
-def _with_details(envelope: dict[str, Any], details: dict[str, Any], claim_check: bool = False) -> Notification:
+def _notification(envelope: dict[str, Any], details: str, heading: Heading, claim_check: bool = False) -> Notification:
     done = "expired" if is_expiry(envelope) else _DONE[envelope["eventName"]]
     # "in" a table something is created or updated, "from" it deleted.
     preposition = "from" if envelope["eventName"] == "REMOVE" else "in"
+    sentence = to_json(f"Item {done} {preposition} {envelope['table']}")
     return Notification(
-        message=to_json({"message": f"Item {done} {preposition} {envelope['table']}", "details": details}),
-        subject=f"DynamoDB Activity: {envelope['eventName']}",
-        attributes={"eventName": envelope["eventName"], "table": envelope["table"]},
+        message=f'{{"details":{details},"message":{sentence}}}',
+        subject=heading.subject or f"DynamoDB Activity: {envelope['eventName']}",
+        attributes={**(heading.attributes or {}), "eventName": envelope["eventName"], "table": envelope["table"]},
         claim_check=claim_check,
     )

@@ -147,6 +147,48 @@ def test_a_link_to_a_file_within_is_packaged_as_that_file(src):
     assert files["alias.py"] == files["handler.py"]
 
 
+def test_contents_are_files_without_a_source(src):
+    package = package_of(src, contents={"processor/rules.json": '["é"]', "LICENSE": ""})
+    assert package.files["processor/rules.json"] == hashlib.sha256('["é"]'.encode()).hexdigest()
+    assert list(package.files) == [
+        "LICENSE",
+        *sorted([f"processor/{name}" for name in SOURCES] + ["processor/rules.json"]),
+    ]
+
+
+def test_contents_give_the_bytes_that_a_source_would(src, tmp_path):
+    other = fill(tmp_path / "elsewhere/processor", {**SOURCES, "rules.json": b"[]"})
+    assert package_of(src, contents={"processor/rules.json": "[]"}) == package_of(other)
+    assert package_of(src, contents={}).sha256 == DIGEST
+
+
+@pytest.mark.parametrize("name", ["/a", "../a", "a/../b", "a/./b", "a//b", "a/", "", ".", "a\\b"])
+def test_contents_never_lead_out_of_the_package(src, name):
+    with pytest.raises(PackageError, match="contents must name relative paths"):
+        package_of(src, contents={name: ""})
+
+
+def test_contents_never_take_the_place_of_a_source(src):
+    with pytest.raises(PackageError, match="there is a source file of that name already"):
+        package_of(src, contents={"processor/handler.py": ""})
+    assert "handler.py" in package_of(src, contents={"handler.py": ""}).files
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        ({"processor/handler.py/a": ""}, "makes processor/handler.py both a file and the folder of processor/handler"),
+        ({"processor": ""}, "makes processor both a file and the folder of processor/__init__.py"),
+        ({"a": "", "a/b": ""}, "makes a both a file and the folder of a/b"),
+        ({"a": ["b"]}, "contents must give each file as text; a is given as list"),
+        ({"a": "\ud800"}, "contents gives 'a' with characters that UTF-8 does not have"),
+    ],
+)
+def test_contents_that_no_package_can_hold_are_refused(src, contents, words):
+    with pytest.raises(PackageError, match=words):
+        package_of(src, contents=contents)
+
+
 def test_links_that_lead_elsewhere_are_refused(src, tmp_path):
     (tmp_path / "secret").write_text("x")
     (src / "secret").symlink_to(tmp_path / "secret")
@@ -229,6 +271,13 @@ def test_the_zip_must_lie_outside_of_its_sources(src):
     check_apart(src, src.parent / "processor.zip")
 
 
+def test_contents_count_for_what_lambda_unzips(src, monkeypatch):
+    monkeypatch.setattr(package_utils, "UNZIPPED_LIMIT", sum(map(len, SOURCES.values())) + 2)
+    package_of(src, contents={"a": "é"})
+    with pytest.raises(PackageError, match="unzips"):
+        package_of(src, contents={"a": "é!"})
+
+
 def test_something_else_in_place_of_the_zip_has_no_files(tmp_path):
     (tmp_path / "a.zip").write_text("no zip")
     assert existing_package(tmp_path / "a.zip").files == {}
@@ -272,6 +321,18 @@ def test_the_difference_names_the_files_that_differ(run, src):
     assert set(before) - set(after) == {"processor/envelope/keys.py"}
     assert set(after) - set(before) == {"processor/new.py"}
     assert {name for name in before.keys() & after.keys() if before[name] != after[name]} == {"processor/handler.py"}
+
+
+def test_contents_that_change_change_the_package(run):
+    run()
+    assert run(check=True, contents={"processor/rules.json": "[]"})["changed"]
+    made = run(contents={"processor/rules.json": "[]"})
+    assert made["changed"] and "processor/rules.json" in made["files"]
+    assert set(made["diff"]["after"]["files"]) - set(made["diff"]["before"]["files"]) == {"processor/rules.json"}
+    assert run(contents={"processor/rules.json": "[]"})["changed"] is False
+    assert run(contents={"processor/rules.json": "[1]"})["changed"]
+    assert run()["sha256"] == DIGEST
+    assert "relative paths" in run(contents={"/rules.json": ""})["msg"]
 
 
 def test_a_damaged_zip_is_replaced(run, tmp_path):

@@ -1,4 +1,4 @@
-"""A batch: order, first failure, retries, the deadline."""
+"""A batch: audit before notification, order per item, the lowest failure, retries, the deadline; on both layouts."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import contextlib
 import copy
 import io
 import json
+import threading
 import time
 
 import pytest
 import stream_processor.envelope
-import stream_processor.layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_processor.envelope import MalformedRecord, item_hash
 from stream_processor.handler import handle
-from stream_processor.processor import RESERVE_MS
 from stream_processor.transport import TransportError
 
-from tests.unit.stream_processor.fakes import FakeContext, FakeTransport, fail_at, log, processor
-from tests.unit.stream_records import batches, make_record, sample
+from tests.unit.stream_processor.fakes import FakeContext, FakeTransport, both_layouts, fail_at, log, processor
+from tests.unit.stream_records import FIRST_SECOND, batches, make_record, sample
 
 STAGES = st.sampled_from(["audit", "notify"])
 
 
-def run(records, transport, context=None, **event):
+def run(records, transport, context=None, layout="per_change", **event):
     """The handler's answer and its log lines."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        answer = handle({"Records": records, **event}, context or FakeContext(), processor(transport), log())
+        answer = handle(
+            {"Records": records, **event}, context or FakeContext(), processor(transport, layout=layout), log()
+        )
     return answer, [json.loads(line) for line in out.getvalue().splitlines()]
 
 
@@ -40,36 +41,73 @@ def three():
     return [make_record({"Id": {"S": name}}, number=10**20 + at) for at, name in enumerate("abc")]
 
 
+def by_item(batch, numbers):
+    """The given sequence numbers in their order, item by item."""
+    items = {record["dynamodb"]["SequenceNumber"]: item_hash(record["dynamodb"]["Keys"]) for record in batch}
+    found = {}
+    for number in numbers:
+        found.setdefault(items[number], []).append(number)
+    return found
+
+
+@both_layouts
 @settings(max_examples=40)
-@given(batches())
-def test_every_change_is_audited_and_then_notified_in_order(batch):
+@given(batch=batches(max_size=14))
+def test_every_change_is_audited_and_then_notified_in_order(layout, batch):
     transport = FakeTransport()
-    answer, _unused = run(batch, transport)
+    answer, _unused = run(batch, transport, layout=layout)
     assert answer == {"batchItemFailures": []}
-    assert transport.calls == [(stage, number) for number in numbers_of(batch) for stage in ("audit", "notify")]
-    assert len(transport.objects) == len(batch)
-
-
-@settings(max_examples=40)
-@given(batches(), st.data())
-def test_the_first_failure_stops_the_batch_and_is_reported(batch, data):
-    at = data.draw(st.integers(0, len(batch) - 1))
-    stage = data.draw(STAGES)
     numbers = numbers_of(batch)
-    transport = FakeTransport(fail_at(stage, numbers[at], TransportError("ClientError", "InternalError")))
-    answer, _unused = run(batch, transport)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers[at]}]}
-    before = [(done, number) for number in numbers[:at] for done in ("audit", "notify")]
-    failed = [("audit", numbers[at])] + ([("notify", numbers[at])] if stage == "notify" else [])
-    assert transport.calls == before + failed
-    assert len(transport.notifications) == at
+    assert sorted(transport.calls) == sorted((stage, number) for number in numbers for stage in ("audit", "notify"))
+    for number in numbers:
+        assert transport.calls.index(("audit", number)) < transport.calls.index(("notify", number))
+    for stage in ("audit", "notify"):
+        done = [number for at, number in transport.calls if at == stage]
+        assert by_item(batch, done) == by_item(batch, numbers)
+    assert transport.audited() == set(numbers)
+    if layout == "per_change":
+        assert len(transport.objects) == len(batch)
 
 
+@both_layouts
 @settings(max_examples=40)
-@given(batches(), st.lists(st.tuples(STAGES, st.integers(0, 5)), max_size=4, unique=True))
-def test_redelivered_from_the_failure_on_nothing_is_lost_and_audit_failures_repeat_no_notification(batch, faults):
+@given(batch=batches(), data=st.data())
+def test_the_first_failure_is_reported_and_nothing_from_it_on_is_notified(layout, batch, data):
+    at = data.draw(st.integers(0, len(batch) - 1))
+    numbers = numbers_of(batch)
+    transport = FakeTransport(fail_at("audit", numbers[at], TransportError("ClientError", "InternalError")))
+    answer, _unused = run(batch, transport, layout=layout)
+    (failed,) = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+    # An object of several changes fails as a whole: then the lowest of them is the one.
+    assert int(failed) <= int(numbers[at]) if layout == "per_batch" else failed == numbers[at]
+    assert transport.notified() == numbers[: numbers.index(failed)]
+    assert set(numbers[: numbers.index(failed)]) <= transport.audited()
+    assert numbers[at] not in transport.audited()
+
+
+@both_layouts
+@settings(max_examples=40)
+@given(batch=batches(), data=st.data())
+def test_a_change_whose_notification_fails_is_reported_and_everything_before_it_is_done(layout, batch, data):
+    at = data.draw(st.integers(0, len(batch) - 1))
+    numbers = numbers_of(batch)
+    transport = FakeTransport(fail_at("notify", numbers[at], TransportError("ClientError", "InternalError")))
+    answer, _unused = run(batch, transport, layout=layout)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers[at]}]}
+    assert set(numbers[: at + 1]) <= transport.audited()
+    assert set(numbers[:at]) <= set(transport.notified())
+    assert numbers[at] not in transport.notified()
+
+
+@both_layouts
+@settings(max_examples=40)
+@given(batch=batches(), faults=st.lists(st.tuples(STAGES, st.integers(0, 5)), max_size=4, unique=True))
+def test_redelivered_from_the_failure_on_nothing_is_lost_and_audit_failures_repeat_no_notification(
+    layout, batch, faults
+):
     numbers = numbers_of(batch)
     pending = {(stage, numbers[at % len(numbers)]) for stage, at in faults}
+    only_audit = all(stage == "audit" for stage, _unused in faults)
 
     def fail_once(stage, number):
         if (stage, number) in pending:
@@ -79,16 +117,21 @@ def test_redelivered_from_the_failure_on_nothing_is_lost_and_audit_failures_repe
 
     transport, rest = FakeTransport(fail_once), batch
     for _unused in range(len(batch) + len(faults)):
-        answer, _unused = run(rest, transport)
+        answer, _unused = run(rest, transport, layout=layout)
         if not answer["batchItemFailures"]:
             break
         # As Lambda does: everything from the reported number on comes again.
         reported = answer["batchItemFailures"][0]["itemIdentifier"]
         rest = rest[numbers_of(rest).index(reported) :]
     untroubled = FakeTransport()
-    run(batch, untroubled)
-    assert transport.objects == untroubled.objects
-    assert transport.notifications == untroubled.notifications
+    run(batch, untroubled, layout=layout)
+    assert transport.audited() == untroubled.audited()
+    if layout == "per_change":
+        assert transport.objects == untroubled.objects
+    notified = transport.notified()
+    assert sorted(set(notified)) == sorted(numbers)
+    if only_audit:
+        assert len(notified) == len(numbers)
 
 
 @settings(max_examples=40)
@@ -100,7 +143,22 @@ def test_bytes_and_names_do_not_depend_on_the_batch_or_on_the_try(batch, data):
     for part in (batch[:cut], batch[cut:], batch):
         run(copy.deepcopy(part), parts)
     assert parts.objects == whole.objects
-    assert parts.notifications[: len(batch)] == parts.notifications[len(batch) :] == whole.notifications
+
+    def told(transport):
+        return sorted((note.message, note.subject, sorted(note.attributes.items())) for note in transport.notifications)
+
+    assert told(parts) == sorted(2 * told(whole))
+
+
+@settings(max_examples=40)
+@given(batches(), st.data())
+def test_a_batch_delivered_again_writes_the_same_objects(batch, data):
+    first, again = FakeTransport(), FakeTransport()
+    run(batch, first, layout="per_batch")
+    run(copy.deepcopy(batch), again, layout="per_batch")
+    assert first.objects == again.objects
+    _unused, lines = run(batch, first, layout="per_batch")
+    assert (lines[-1]["audited"], lines[-1]["already_there"]) == (0, len(batch))
 
 
 def test_no_clock_decides_what_is_written(monkeypatch):
@@ -118,10 +176,10 @@ def test_no_clock_decides_what_is_written(monkeypatch):
 
     batch, now, earlier = [sample("insert"), sample("modify"), sample("remove")], FakeTransport(), FakeTransport()
     run(batch, now)
+    stream_processor.envelope._iso.cache_clear()
     monkeypatch.setattr(stream_processor.envelope, "datetime", NoClock)
-    monkeypatch.setattr(stream_processor.layout, "datetime", NoClock)
-    monkeypatch.setattr("stream_processor.handler.datetime", Early)
-    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr("stream_processor.log.datetime", Early)
+    monkeypatch.setattr(time, "time", lambda: float(FIRST_SECOND + 3599))
     _unused, (line,) = run(batch, earlier)
     assert line["newest_change_age_ms"] == 0
     assert earlier.objects == now.objects
@@ -162,12 +220,13 @@ def test_numbers_are_compared_as_numbers():
     assert answer == {"batchItemFailures": [{"itemIdentifier": str(9 * 10**20)}]}
 
 
+@both_layouts
 @pytest.mark.parametrize("missing", ["Keys", "ApproximateCreationDateTime"])
-def test_a_malformed_record_fails_alone_and_after_those_before_it(missing):
+def test_a_malformed_record_fails_alone_and_after_those_before_it(missing, layout):
     batch = three()
     del batch[1]["dynamodb"][missing]
     transport = FakeTransport()
-    answer, (failure, line) = run(batch, transport)
+    answer, (failure, line) = run(batch, transport, layout=layout)
     assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[1]}]}
     assert [number for _unused, number in transport.calls] == [numbers_of(batch)[0]] * 2
     assert (failure["stage"], failure["error_type"]) == ("envelope", "MalformedRecord")
@@ -210,19 +269,125 @@ def test_a_batch_without_records_is_done():
     assert run([], FakeTransport())[0] == {"batchItemFailures": []}
 
 
+class Slow:
+    """Holds the calls of a stage up until time is over, from a change on."""
+
+    def __init__(self, stage, number, seconds):
+        self._held, self._number, self._seconds = stage, number, seconds
+
+    def __call__(self, stage, number):
+        if stage == self._held and int(number) >= int(self._number):
+            time.sleep(self._seconds)
+            return TransportError("Timeout")
+        return None
+
+
 def test_when_time_runs_out_the_rest_is_reported_instead_of_timing_out():
-    batch, transport = three(), FakeTransport()
-    # Asked once for the reserve and once before each record: two records fit, the third would not.
-    context = FakeContext(remaining=RESERVE_MS * 2 + 2, step=RESERVE_MS // 3 + 1)
-    answer, (failure, line) = run(batch, transport, context)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[2]}]}
-    assert [number for stage, number in transport.calls if stage == "notify"] == numbers_of(batch)[:2]
+    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(40)]
+    transport = FakeTransport(Slow("audit", numbers_of(batch)[30], 0.25))
+    answer, (failure, line) = run(batch, transport, FakeContext(remaining=300))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[30]}]}
+    assert sorted(transport.notified()) == numbers_of(batch)[:30]
+    assert (failure["stage"], line["notified"], line["failures"]) == ("audit", 30, 10)
+
+
+@both_layouts
+def test_without_time_nothing_is_begun_and_all_is_reported(layout):
+    transport = FakeTransport()
+    answer, (failure, line) = run(three(), transport, FakeContext(remaining=0), layout=layout)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(three())[0]}]}
+    assert transport.requests == []
+    assert (failure["stage"], failure["error_type"], line["failures"]) == ("deadline", "OutOfTime", 3)
+
+
+@pytest.mark.parametrize("stage", ["audit", "notify"])
+def test_a_call_that_hangs_beyond_its_time_does_not_hold_the_answer_up(stage):
+    released = threading.Event()
+    transport = FakeTransport(lambda at, number: released.wait(30) and None if at == stage else None)
+    before = time.monotonic()
+    try:
+        answer, (failure, _unused) = run(three(), transport, FakeContext(remaining=200))
+    finally:
+        released.set()
+    assert time.monotonic() - before < 20
+    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(three())[0]}]}
     assert (failure["stage"], failure["error_type"]) == ("deadline", "OutOfTime")
-    assert (line["records"], line["notified"], line["failures"]) == (3, 2, 1)
 
 
-def test_a_function_with_a_short_timeout_still_makes_progress():
-    batch, transport = three(), FakeTransport()
-    answer, _unused = run(batch, transport, FakeContext(remaining=3000, step=700))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[1]}]}
-    assert len(transport.notifications) == 1
+def test_what_an_earlier_batch_left_hanging_does_not_count_for_the_next():
+    released = threading.Event()
+    transport = FakeTransport(lambda at, number: released.wait(30) and None if number == str(10**20) else None)
+    run([make_record(number=10**20)], transport, FakeContext(remaining=100))
+    threading.Timer(0.1, released.set).start()
+    answer, (line,) = run([make_record({"Id": {"S": "next"}}, number=10**20 + 1)], transport)
+    assert answer == {"batchItemFailures": []}
+    assert (line["records"], line["audited"], line["notified"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_no_more_calls_are_made_at_once_than_configured(concurrency):
+    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(25)]
+    lock, now, most = threading.Lock(), [0], [0]
+
+    class Counting(FakeTransport):
+        def put_object_if_absent(self, *request):
+            with self.counted():
+                return super().put_object_if_absent(*request)
+
+        def publish(self, *request):
+            with self.counted():
+                return super().publish(*request)
+
+        @contextlib.contextmanager
+        def counted(self):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            time.sleep(0.002)
+            yield
+            with lock:
+                now[0] -= 1
+
+    transport = Counting()
+    made = processor(transport, concurrency=concurrency)
+    outcome = made.process(batch, FakeContext().get_remaining_time_in_millis)
+    made.close()
+    assert outcome.failure is None
+    assert len(transport.notifications) == 25
+    assert most[0] == concurrency
+
+
+def test_a_hundred_changes_are_a_hundred_puts_and_ten_publishes():
+    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(100)]
+    transport = FakeTransport()
+    _unused, (line,) = run(batch, transport)
+    assert sorted(transport.requests) == [("s3", 1)] * 100 + [("sns", 10)] * 10
+    assert (line["s3_calls"], line["sns_calls"]) == (100, 10)
+
+
+def test_a_hundred_changes_of_one_hour_are_one_object():
+    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(100)]
+    transport = FakeTransport()
+    _unused, (line,) = run(batch, transport, layout="per_batch")
+    assert sorted(transport.requests) == [("s3", 100)] + [("sns", 10)] * 10
+    assert (line["audited"], line["s3_calls"], line["sns_calls"]) == (100, 1, 10)
+
+
+def test_a_batch_over_an_hours_end_is_one_object_an_hour():
+    created = [FIRST_SECOND + 3599, FIRST_SECOND + 3600, FIRST_SECOND + 3599, FIRST_SECOND + 3601]
+    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at, created=when) for at, when in enumerate(created)]
+    transport = FakeTransport()
+    run(batch, transport, layout="per_batch")
+    assert [name[:25] for name in sorted(transport.objects)] == [
+        "audit-logs/2026/01/01/00/",
+        "audit-logs/2026/01/01/01/",
+    ]
+    assert transport.audited() == set(numbers_of(batch))
+
+
+def test_of_an_object_only_changes_before_the_first_failure_are_written():
+    batch = three()
+    del batch[1]["dynamodb"]["Keys"]
+    transport = FakeTransport()
+    run(batch, transport, layout="per_batch")
+    assert transport.audited() == {numbers_of(batch)[0]}

@@ -11,7 +11,8 @@ from stream_processor.config import ConfigError, read_settings
 from stream_processor.envelope import to_envelope
 from stream_processor.handler import handle
 from stream_processor.layout import per_change
-from stream_processor.transport import CALL_SECONDS
+from stream_processor.metrics import METRICS
+from stream_processor.transport.retries import ATTEMPTS
 
 from tests.unit.stream_processor.fakes import FakeContext, FakeTransport, fail_at, log, processor
 from tests.unit.stream_records import SCHEMA, sample, validated
@@ -74,11 +75,26 @@ def test_every_setting_is_documented_with_its_default():
 def test_every_member_of_the_log_lines_is_documented(capsys):
     transport = FakeTransport(fail_at("audit", sample("insert")["dynamodb"]["SequenceNumber"], ValueError()))
     handle({"Records": [sample("insert")]}, FakeContext(), processor(transport), log())
-    documented = section("How the function works through a batch")
+    documented = section("Log and metrics")
     for line in capsys.readouterr().out.splitlines():
         members = set(json.loads(line)) - {"timestamp", "level", "message"}
         assert [name for name in members if f"`{name}`" not in documented] == []
 
 
-def test_the_time_a_call_may_take_is_documented():
-    assert f"within {CALL_SECONDS} s" in TEXT
+def test_how_often_a_call_is_tried_is_documented():
+    assert f"in up to {ATTEMPTS} attempts" in section("How the function works through a batch")
+
+
+def test_the_metrics_are_those_marked_in_the_table_of_the_log():
+    table = section("Log and metrics")
+    assert set(re.findall(r"`(\w+)`\*", table)) == set(METRICS)
+
+
+def test_the_digest_shown_is_that_of_the_samples():
+    transport, shown_digest = FakeTransport(), shown("The digest")
+    records = [sample("insert"), sample("modify"), sample("ttl_remove")]
+    made = processor(transport, notification_mode="digest")
+    made.process(records, FakeContext().get_remaining_time_in_millis)
+    digest = json.loads(transport.notifications[0].message)
+    digest["audit"]["bucket"] = shown_digest["audit"]["bucket"]
+    assert shown_digest == digest

@@ -30,22 +30,26 @@ def test_a_batch_is_one_line_of_counts():
     records = [sample("insert"), sample("modify"), sample("remove"), sample("ttl_remove"), big]
     transport = FakeTransport()
     (line,), _unused = lines_of(records, transport, notification_max_bytes=32768)
-    age, duration = line.pop("newest_change_age_ms"), line.pop("duration_ms")
-    assert isinstance(age, int)
-    assert isinstance(duration, int)
+    for name in ("newest_change_age_ms", "duration_ms", "s3_ms", "sns_ms"):
+        assert isinstance(line.pop(name), int)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "level": "INFO",
         "message": "batch",
         "request_id": FakeContext.aws_request_id,
         "records": 5,
-        "by_event_name": {"INSERT": 2, "MODIFY": 1, "REMOVE": 2},
+        "inserted": 2,
+        "modified": 1,
+        "removed": 2,
         "expired": 1,
         "audited": 5,
         "already_there": 0,
         "notified": 5,
         "claim_checked": 1,
+        "filtered": 0,
         "failures": 0,
+        "s3_calls": 5,
+        "sns_calls": 1,
         "first_sequence_number": "100000000000000000001",
         "last_sequence_number": str(10**21),
     }
@@ -67,8 +71,9 @@ def test_a_failed_batch_adds_one_line_that_says_where_and_why():
         "aws_code": "KMSAccessDenied",
         "detail": "",
     }
-    assert (line["audited"], line["notified"], line["failures"]) == (2, 1, 2)
-    assert sum(line["by_event_name"].values()) + line["failures"] == line["records"]
+    # The third was audited and announced beside them, and comes again all the same.
+    assert (line["audited"], line["notified"], line["failures"]) == (3, 2, 2)
+    assert line["inserted"] + line["modified"] + line["removed"] + line["failures"] == line["records"]
 
 
 def test_an_unexpected_error_says_where_it_was_raised_and_not_what_it_said():

@@ -1,15 +1,16 @@
-"""The whole function, through its handler, against moto's S3, SNS and SQS."""
+"""The whole function, through its handler and over HTTP, against a server of moto's S3, SNS and SQS."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
+from moto.server import ThreadedMotoServer
 from stream_processor import handler
 from stream_processor.config import ConfigError
 
@@ -43,18 +44,28 @@ class Cloud:
         return [json.loads(message["Body"]) for message in messages]
 
 
+@pytest.fixture(scope="module")
+def moto_server():
+    # In this process, on a port of its own choice.
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
-def cloud(monkeypatch):
+def cloud(moto_server, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        cloud = Cloud()
-        monkeypatch.setenv("S3_BUCKET_NAME", BUCKET)
-        monkeypatch.setenv("SNS_TOPIC_ARN", cloud.topic)
-        handler._runtime.cache_clear()
-        yield cloud
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
+    urllib.request.urlopen(urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")).close()
+    cloud = Cloud()
+    monkeypatch.setenv("S3_BUCKET_NAME", BUCKET)
+    monkeypatch.setenv("SNS_TOPIC_ARN", cloud.topic)
+    handler._runtime.cache_clear()
+    yield cloud
     handler._runtime.cache_clear()
 
 

@@ -16,19 +16,27 @@ def test_defaults():
         layout="per_change",
         notification_max_bytes=262144,
         log_level="INFO",
+        notification_mode="per_change",
+        concurrency=32,
+        metrics_namespace="CloudCDC",
     )
 
 
 def test_everything_can_be_given():
     given = {
         "AUDIT_PREFIX": "cdc/table=orders/",
-        "AUDIT_LAYOUT": "per_change",
+        "AUDIT_LAYOUT": "per_batch",
+        "NOTIFICATION_MODE": "digest",
+        "CONCURRENCY": "64",
+        "METRICS_NAMESPACE": "",
         "NOTIFICATION_MAX_BYTES": "1048576",
         "LOG_LEVEL": "ERROR",
         "DRILL_TOKEN": "0f" * 32,
     }
     read = read_settings({**GOOD, **given})
     assert (read.prefix, read.notification_max_bytes, read.log_level) == ("cdc/table=orders/", 1048576, "ERROR")
+    assert (read.layout, read.notification_mode, read.concurrency) == ("per_batch", "digest", 64)
+    assert read.metrics_namespace == ""
     assert read.drill_token == "0f" * 32
 
 
@@ -63,7 +71,13 @@ def test_the_id_of_a_drill_is_not_the_functions_business():
         ("AUDIT_PREFIX", "./"),
         ("AUDIT_PREFIX", "audit logs/"),
         ("AUDIT_PREFIX", "a" * 512 + "/"),
-        ("AUDIT_LAYOUT", "per_batch"),
+        ("AUDIT_LAYOUT", "per_day"),
+        ("NOTIFICATION_MODE", "never"),
+        ("CONCURRENCY", "0"),
+        ("CONCURRENCY", "129"),
+        ("CONCURRENCY", "many"),
+        ("METRICS_NAMESPACE", "AWS/Lambda"),
+        ("METRICS_NAMESPACE", "with space"),
         ("NOTIFICATION_MAX_BYTES", "256 KB"),
         ("NOTIFICATION_MAX_BYTES", "32767"),
         ("NOTIFICATION_MAX_BYTES", "1048577"),
@@ -74,6 +88,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=name) as refused:
         read_settings({**GOOD, name: value})
     others = {"S3_BUCKET_NAME", "SNS_TOPIC_ARN", "AUDIT_PREFIX", "AUDIT_LAYOUT", "NOTIFICATION_MAX_BYTES", "LOG_LEVEL"}
+    others |= {"NOTIFICATION_MODE", "CONCURRENCY", "METRICS_NAMESPACE"}
     assert value not in str(refused.value) or name != "DRILL_TOKEN"
     assert not any(other in str(refused.value) for other in others - {name})
 

@@ -1,0 +1,55 @@
+# Copyright: cloudcdc maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the processor needs of AWS, and what it gives and gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class TransportError(Exception):
+    """A call failed for good. Holds the error's type and AWS's code; AWS's text may name objects, so it stays out.
+
+    ``error_type`` is "ClientError" where AWS answered with an error, and ``aws_code`` is then its code. Otherwise it is
+    one of ConnectionError, Timeout, OutOfTime, InvalidResponse, CertificateError, InvalidCABundle, InvalidEndpoint,
+    NoCredentials and NoRegion.
+    """
+
+    def __init__(self, error_type: str, aws_code: str = ""):
+        super().__init__(f"{error_type} {aws_code}".strip())
+        self.error_type = error_type
+        self.aws_code = aws_code
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a FIFO topic orders by, and what it knows a message by that it was sent before."""
+
+    group: str
+    deduplication_id: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One notification; every attribute is a String, and an empty subject is left out."""
+
+    text: str
+    subject: str
+    attributes: dict[str, str]
+    order: Order | None = None
+
+
+class Transport(Protocol):
+    """Both calls may be made by many threads at once, and both end by ``deadline``, a value of time.monotonic()."""
+
+    def put_object_if_absent(self, bucket: str, key: str, body: bytes, content_type: str, deadline: float) -> bool:
+        """Write the object: True when it was written, False when there is one of that name already."""
+
+    def publish(self, topic_arn: str, messages: Sequence[Message], deadline: float) -> list[TransportError | None]:
+        """Publish 1 to 10 messages: an answer for each, in their order, None where it was accepted.
+
+        Never raises TransportError. Messages of one FIFO group do not belong together in a call: one of them may be
+        accepted while the one before it is tried again.
+        """

@@ -1,0 +1,1 @@
+../../../files/lambda/stream_processor/rules/checking.py
