@@ -53,7 +53,10 @@ def handle(event: dict[str, Any], context: Any, processor: Processor, log: Log) 
     records = _records(event)
     outcome = processor.process(records, context.get_remaining_time_in_millis)
     if outcome.failure:
-        log.line("ERROR", "record failed", request_id=context.aws_request_id, **asdict(outcome.failure))
+        failure = asdict(outcome.failure)
+        if not log.is_for("DEBUG"):
+            del failure["aws_message"]
+        log.line("ERROR", "record failed", request_id=context.aws_request_id, **failure)
     now = time.time()
     numbers = batch_numbers(records, outcome, now)
     log.line(

@@ -17,9 +17,13 @@ class Log:
     def __init__(self, level: str):
         self._least = LEVELS.index(level)
 
+    def is_for(self, level: str) -> bool:
+        """Whether lines of the level are written."""
+        return LEVELS.index(level) >= self._least
+
     def line(self, level: str, message: str, **fields: Any) -> None:
         """One line; ``timestamp`` and ``level`` are what Lambda's own log-level filter looks for."""
-        if LEVELS.index(level) < self._least:
+        if not self.is_for(level):
             return
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         # print, not logging: the root logger drops INFO unless somebody gave it a handler.

@@ -26,6 +26,7 @@ class Failure:
     error_type: str
     aws_code: str = ""
     detail: str = ""
+    aws_message: str = ""  # may name objects
 
 
 @dataclass
@@ -54,7 +55,8 @@ def failure(number: str, stage: str, exc: Exception) -> Failure:
     """What may be told of an error: AWS's text and that of unexpected errors may hold item data."""
     if isinstance(exc, TransportError):
         out_of_time = exc.error_type == "OutOfTime"
-        return Failure(number, "deadline" if out_of_time else stage, exc.error_type, exc.aws_code)
+        stage = "deadline" if out_of_time else stage
+        return Failure(number, stage, exc.error_type, exc.aws_code, aws_message=exc.aws_message)
     # By name: without rules their package is not even imported.
     if isinstance(exc, (MalformedRecord, DrillRefused)) or type(exc).__name__ == "RuleFailed":
         return Failure(number, stage, type(exc).__name__, detail=str(exc))

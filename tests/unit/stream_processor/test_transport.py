@@ -122,12 +122,13 @@ def test_a_write_whose_answer_was_lost_is_found_there_and_is_success(aws):
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (404, "NoSuchBucket"), (301, "PermanentRedirect")])
-def test_a_refused_write_fails_at_once_with_aws_s_code_and_without_its_words(aws, status, code):
+def test_a_refused_write_fails_at_once_with_aws_s_code_and_keeps_its_words_apart(aws, status, code):
     aws.server.replies(s3_error(status, code))
     with pytest.raises(TransportError) as failed:
         aws.put()
     assert (failed.value.error_type, failed.value.aws_code) == ("ClientError", code)
     assert "customer" not in str(failed.value)
+    assert "customer" in failed.value.aws_message
     assert failed.value.__cause__ is None
     assert aws.pauses == []
 
@@ -198,11 +199,12 @@ def test_a_message_to_a_fifo_topic_names_its_group_and_what_it_is_known_by(aws):
     assert "Subject" not in request
 
 
-def test_a_refused_message_fails_with_aws_s_code_and_without_its_words(aws):
+def test_a_refused_message_fails_with_aws_s_code_and_keeps_its_words_apart(aws):
     aws.server.replies(sns_error(400, "KMSAccessDenied"))
     (error,) = aws.publish(MESSAGE)
     assert (error.error_type, error.aws_code) == ("ClientError", "KMSAccessDenied")
     assert "customer" not in str(error)
+    assert "customer" in error.aws_message
 
 
 def test_a_throttle_of_the_topic_s_key_is_tried_again(aws):

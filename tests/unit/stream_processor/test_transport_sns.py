@@ -12,7 +12,7 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 from stream_processor.transport import Message, Order, sns
-from stream_processor.transport.answers import BadAnswer, error_code
+from stream_processor.transport.answers import BadAnswer, error_told
 from stream_processor.transport.endpoints import sns_endpoint
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:changes"
@@ -98,7 +98,8 @@ def test_a_batch_s_answer_is_read_as_botocore_reads_it(outcomes, order):
     response = {"status_code": 200, "headers": {}, "body": body}
     known = create_parser("query").parse(response, MODEL.operation_model("PublishBatch").output_shape)
     expected = {entry["Id"]: None for entry in known.get("Successful", [])}
-    expected |= {entry["Id"]: (entry["Code"], entry["SenderFault"]) for entry in known.get("Failed", [])}
+    for entry in known.get("Failed", []):
+        expected[entry["Id"]] = (entry["Code"], entry["SenderFault"], entry.get("Message", "").strip())
     assert dict(enumerate(sns.read_batch(body, len(outcomes)))) == {int(key): value for key, value in expected.items()}
 
 
@@ -123,13 +124,14 @@ def test_an_answer_of_another_shape_is_refused(body):
 
 @given(st.binary())
 def test_whatever_comes_is_an_answer_or_refused(body):
-    assert error_code(503, body) == "503"
+    assert error_told(503, body) == ("503", "")
     with pytest.raises(BadAnswer):
         sns.read_batch(body, 1)
 
 
 def test_an_error_s_code_is_found_in_either_service_s_shape():
-    assert error_code(404, b"<Error><Code>NoSuchKey</Code></Error>") == "NoSuchKey"
-    assert error_code(404, b"<ErrorResponse><Error><Code>NotFound</Code></Error></ErrorResponse>") == "NotFound"
-    assert error_code(404, b"<Error><Code/></Error>") == "404"
-    assert error_code(404, b"<ErrorResponse/>") == "404"
+    assert error_told(404, b"<Error><Code>NoSuchKey</Code></Error>") == ("NoSuchKey", "")
+    body = b"<ErrorResponse><Error><Code>NotFound</Code><Message>No topic</Message></Error></ErrorResponse>"
+    assert error_told(404, body) == ("NotFound", "No topic")
+    assert error_told(404, b"<Error><Code/></Error>") == ("404", "")
+    assert error_told(404, b"<ErrorResponse/>") == ("404", "")

@@ -59,15 +59,16 @@ def parse(body: bytes) -> Element:
     return top.children[0]
 
 
-def error_code(status: int, body: bytes) -> str:
-    """AWS's code of an error; where the answer has none, as with an empty body, its status does."""
+def error_told(status: int, body: bytes) -> tuple[str, str]:
+    """AWS's code and message of an error; where the answer has none, as with an empty body, its status is the code."""
     try:
         root = parse(body)
     except BadAnswer:
-        return str(status)
+        return str(status), ""
     # S3's root is Error, SNS's has one.
-    code = root.find("Code") if root.name == "Error" else root.find("Error", "Code")
-    return (code.text.strip() if code else "") or str(status)
+    error = root if root.name == "Error" else root.find("Error")
+    told = error.texts() if error else {}
+    return told.get("Code") or str(status), told.get("Message", "")
 
 
 def _refuse_doctype(*_unused: object) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from . import retries, s3, sns
-from .answers import BadAnswer, error_code
+from .answers import BadAnswer, error_told
 from .endpoints import Endpoint, s3_endpoint, sns_endpoint
 from .http import Answer, Pool, Tls, request_head
 from .interface import Message, TransportError
@@ -65,7 +65,7 @@ class AwsTransport:
                     results[position] = failed.error if isinstance(failed, Passing) else failed
                 raise
             outcomes = {
-                position: refusal and retries.refused_entry(refusal.code, refusal.sender_fault)
+                position: refusal and retries.refused_entry(*refusal)
                 for position, refusal in zip(waiting, refusals, strict=True)
             }
             passing = {position: outcome for position, outcome in outcomes.items() if isinstance(outcome, Passing)}
@@ -134,4 +134,4 @@ class AwsTransport:
 
 def _raise_for_error(answer: Answer) -> None:
     if answer.status != 200:
-        raise retries.refused(answer.status, error_code(answer.status, answer.body))
+        raise retries.refused(answer.status, *error_told(answer.status, answer.body))

@@ -10,17 +10,18 @@ from typing import Protocol
 
 
 class TransportError(Exception):
-    """A call failed for good. Holds the error's type and AWS's code; AWS's text may name objects, so it stays out.
+    """A call failed for good. AWS's message may name objects, so it is kept and not part of the exception's text.
 
-    ``error_type`` is "ClientError" where AWS answered with an error, and ``aws_code`` is then its code. Otherwise it is
-    one of ConnectionError, Timeout, OutOfTime, InvalidResponse, CertificateError, InvalidCABundle, InvalidEndpoint,
-    NoCredentials and NoRegion.
+    ``error_type`` is "ClientError" where AWS answered with an error, and ``aws_code`` and ``aws_message`` are then its
+    own. Otherwise it is one of ConnectionError, Timeout, OutOfTime, InvalidResponse, CertificateError, InvalidCABundle,
+    InvalidEndpoint, NoCredentials and NoRegion.
     """
 
-    def __init__(self, error_type: str, aws_code: str = ""):
+    def __init__(self, error_type: str, aws_code: str = "", aws_message: str = ""):
         super().__init__(f"{error_type} {aws_code}".strip())
         self.error_type = error_type
         self.aws_code = aws_code
+        self.aws_message = aws_message
 
 
 @dataclass(frozen=True)

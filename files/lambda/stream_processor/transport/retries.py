@@ -58,18 +58,18 @@ def is_throttle(code: str) -> bool:
     return "throttl" in code.lower() or code in _THROTTLES
 
 
-def refused(status: int, code: str) -> Passing | TransportError:
+def refused(status: int, code: str, message: str = "") -> Passing | TransportError:
     """The failure that is an error answered by AWS."""
-    error = TransportError("ClientError", code)
+    error = TransportError("ClientError", code, message)
     throttled = status in _THROTTLED_STATUSES or is_throttle(code)
     if throttled or status in _PASSING_STATUSES or code in _PASSING:
         return Passing(error, throttled)
     return error
 
 
-def refused_entry(code: str, sender_fault: bool) -> Passing | TransportError:
+def refused_entry(code: str, sender_fault: bool, message: str = "") -> Passing | TransportError:
     """The failure of one entry in a batch that AWS took otherwise."""
-    error = TransportError("ClientError", code)
+    error = TransportError("ClientError", code, message)
     throttled = is_throttle(code)
     return Passing(error, throttled) if throttled or not sender_fault else error
 

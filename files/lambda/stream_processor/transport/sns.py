@@ -27,6 +27,7 @@ class Refusal(NamedTuple):
 
     code: str
     sender_fault: bool
+    message: str = ""
 
 
 def publish(endpoint: Endpoint, topic_arn: str, message: Message) -> Request:
@@ -59,7 +60,8 @@ def read_batch(body: bytes, count: int) -> list[Refusal | None]:
     for entry in _members(result.find("Successful")):
         outcomes[entry.get("Id", "")] = None
     for entry in _members(result.find("Failed")):
-        outcomes[entry.get("Id", "")] = Refusal(entry.get("Code", ""), entry.get("SenderFault", "").lower() == "true")
+        fault = entry.get("SenderFault", "").lower() == "true"
+        outcomes[entry.get("Id", "")] = Refusal(entry.get("Code", ""), fault, entry.get("Message", ""))
     try:
         return [outcomes[str(position)] for position in range(count)]
     except KeyError:
