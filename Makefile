@@ -79,6 +79,13 @@ soak: setup ## The long runs: full counts of properties, faults, kills and failu
 	pytest tests/unit/local_cloud tests/integration/test_nothing_is_lost.py tests/integration/test_pipeline_redrive.py \
 		--durations=10 --junitxml=build/soak.xml
 
+.PHONY: bench
+bench: BENCH_VENV := .venv-bench
+bench: ## Measure the function against the recipe's way, Powertools and boto3; fails when a limit is missed
+	@test -n "$(PYTHON)"
+	@tools/setup.sh "$(PYTHON)" $(BENCH_VENV) requirements/bench.txt
+	@$(BENCH_VENV)/bin/python -m benchmarks.run
+
 .PHONY: test-matrix
 test-matrix: ## Unit tests, lint and the default scenario on both supported sets
 	$(MAKE) lint unit molecule SCENARIO=default PYTHON="$$(tools/find_python.sh 3.11)" VENV=.venv-3.11

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with the pinned packages for its Python, once:
-#   tools/setup.sh PYTHON VENV
+# Makes a virtual environment with the pinned packages for its Python, or with those of the file named, once:
+#   tools/setup.sh PYTHON VENV [PINS]
 # Python 3.11 and 3.12 get ansible 12 (core 2.19), 3.13 gets ansible 14 (core 2.21).
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE
@@ -16,6 +16,7 @@ case "$version" in
         exit 1
         ;;
 esac
+pins="${3:-$pins}"
 
 # The stamp comes last, so a set-up that was killed is done again.
 stamp="$venv/.ready"

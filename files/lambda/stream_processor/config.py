@@ -48,7 +48,7 @@ class Settings:
     notification_max_bytes: int
     log_level: str
     notification_mode: str = PER_CHANGE
-    concurrency: int = 32
+    concurrency: int = 64
     metrics_namespace: str = ""
     drill_token: str = ""  # the hash of the one item that a failure drill has us refuse; '' outside of drills
 
@@ -68,7 +68,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         notification_max_bytes=_whole_number(env.get("NOTIFICATION_MAX_BYTES", "262144")),
         log_level=env.get("LOG_LEVEL", "INFO"),
         notification_mode=env.get("NOTIFICATION_MODE", PER_CHANGE),
-        concurrency=_whole_number(env.get("CONCURRENCY", "32")),
+        concurrency=_whole_number(env.get("CONCURRENCY", "64")),
         metrics_namespace=env.get("METRICS_NAMESPACE", "CloudCDC"),
         drill_token=env.get("DRILL_TOKEN", ""),
     )

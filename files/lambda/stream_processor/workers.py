@@ -49,6 +49,7 @@ class Workers:
     def _work(self) -> None:
         while call := self._calls.get():
             call()
+            del call  # while this thread waits, nothing of the batch is to stay because of it
             with self._lock:
                 self._unfinished -= 1
 

@@ -17,7 +17,7 @@ def test_defaults():
         notification_max_bytes=262144,
         log_level="INFO",
         notification_mode="per_change",
-        concurrency=32,
+        concurrency=64,
         metrics_namespace="CloudCDC",
     )
 
@@ -27,7 +27,7 @@ def test_everything_can_be_given():
         "AUDIT_PREFIX": "cdc/table=orders/",
         "AUDIT_LAYOUT": "per_batch",
         "NOTIFICATION_MODE": "digest",
-        "CONCURRENCY": "64",
+        "CONCURRENCY": "16",
         "METRICS_NAMESPACE": "",
         "NOTIFICATION_MAX_BYTES": "1048576",
         "LOG_LEVEL": "ERROR",
@@ -35,7 +35,7 @@ def test_everything_can_be_given():
     }
     read = read_settings({**GOOD, **given})
     assert (read.prefix, read.notification_max_bytes, read.log_level) == ("cdc/table=orders/", 1048576, "ERROR")
-    assert (read.layout, read.notification_mode, read.concurrency) == ("per_batch", "digest", 64)
+    assert (read.layout, read.notification_mode, read.concurrency) == ("per_batch", "digest", 16)
     assert read.metrics_namespace == ""
     assert read.drill_token == "0f" * 32
 
