@@ -2,7 +2,8 @@
 
 Reads the whole stream, the audit log and the failure destination of a pipeline in a local cloud, as its administrator,
 and waits until each change is in the audit log or, unless --audited, named by a failure record. Fails when one is not,
-when a change has two audit objects, or when the audit log has a change that the stream does not have.
+when a change has two audit objects of its own, or when the audit log has a change that the stream does not have. With
+one object a batch a change may be in two of them: these are counted apart. Every envelope is checked by its schema.
 """
 
 from __future__ import annotations
@@ -22,6 +23,18 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
+
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import (  # noqa: E402
+    PER_CHANGE,
+    by_event_id,
+    read_envelopes,
+    read_name,
+)
+
+from tests.unit.stream_records import validated  # noqa: E402
+
 READERS = 8
 #: How long a failure record is out of sight while it is looked at (seconds).
 LOOK_SECONDS = 30
@@ -34,7 +47,9 @@ class Account:
     stream: dict[str, dict[str, Any]]
     audited: dict[str, dict[str, Any]]
     failures: list[dict[str, Any]]
+    #: Changes that have two audit objects of their own, and those that are in more than one object for another reason.
     doubled: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> set[str]:
@@ -66,7 +81,8 @@ class Account:
         return (
             f"{len(self.stream)} changes: {len(self.audited)} audited, {len(self.missing)} not, of which "
             f"{len(self.unaccounted)} are in no failure record either; {len(self.failures)} failure records, "
-            f"{len(self.doubled)} changes with two audit objects, {len(self.strangers)} not from the stream"
+            f"{len(self.doubled)} changes with two audit objects, {len(self.repeated)} in two batch objects, "
+            f"{len(self.strangers)} not from the stream"
         )
 
 
@@ -89,13 +105,15 @@ class Pipeline:
 
         self.streams, self.dynamodb = client("dynamodbstreams"), client("dynamodb")
         self.s3, self.sqs, self.lambda_ = client("s3"), client("sqs"), client("lambda")
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, list[dict[str, Any]]] = {}
 
     def account(self) -> Account:
         # The stream last: what is audited by then must be in it.
-        audited, doubled = self.audit_log()
+        objects = self.audit_objects()
         failures = [*self.failure_messages(), *self.failure_objects()]
-        return Account(self.stream(), audited, failures, doubled)
+        doubled, repeated = more_than_once(objects)
+        envelopes = by_event_id(envelope for held in objects.values() for envelope in held)
+        return Account(self.stream(), envelopes, failures, doubled, repeated)
 
     def settled(self, audited: bool = False, timeout: float = 60, failed: int | None = None) -> Account:
         """The account, once nothing is unaccounted for (or not audited) and so many failed, or time is up."""
@@ -121,16 +139,14 @@ class Pipeline:
                 iterator = page.get("NextShardIterator") if page["Records"] else None
         return found
 
-    def audit_log(self) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The envelopes, and the changes that have two objects or more. Objects never change: each is read once."""
+    def audit_objects(self) -> dict[str, list[dict[str, Any]]]:
+        """The envelopes of each audit object, in either layout. Objects never change: each is read once."""
         names = list(self._names(self.outputs["audit_bucket"], self.outputs["audit_prefix"]))
         new = [name for name in names if name not in self._known]
         with ThreadPoolExecutor(READERS) as readers:
             for name, body in zip(new, readers.map(self._audit_object, new), strict=True):
-                self._known[name] = json.loads(body)
-        envelopes = [self._known[name] for name in names]
-        counted = Counter(envelope["eventID"] for envelope in envelopes)
-        return {each["eventID"]: each for each in envelopes}, [each for each, count in counted.items() if count > 1]
+                self._known[name] = [validated(envelope) for envelope in read_envelopes(name, body)]
+        return {name: self._known[name] for name in names}
 
     def failure_messages(self) -> list[dict[str, Any]]:
         """The failure records in the queue, which stay there."""
@@ -167,6 +183,22 @@ class Pipeline:
 
     def _audit_object(self, name: str) -> bytes:
         return self.s3.get_object(Bucket=self.outputs["audit_bucket"], Key=name)["Body"].read()
+
+
+def more_than_once(objects: dict[str, list[dict[str, Any]]]) -> tuple[list[str], list[str]]:
+    """The changes with two objects of their own, which is a fault, and the others that are in more than one object.
+
+    A change that is twice in the same object counts as a fault, too.
+    """
+    alone: Counter[str] = Counter()
+    everywhere: Counter[str] = Counter()
+    for name, held in objects.items():
+        counted = Counter(envelope["eventID"] for envelope in held)
+        everywhere += counted
+        if read_name(name).layout == PER_CHANGE or max(counted.values()) > 1:
+            alone += counted
+    doubled = [event_id for event_id, count in alone.items() if count > 1]
+    return doubled, [event_id for event_id, count in everywhere.items() if count > 1 and event_id not in doubled]
 
 
 def rebuilt(audited: dict[str, dict[str, Any]]) -> dict[bytes, bytes]:

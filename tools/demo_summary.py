@@ -29,17 +29,22 @@ def pipeline(outputs: dict, report: dict) -> list[str]:
         f"  {what:<14} {SEPARATOR.join(v) if isinstance(v := outputs[key], list) else v}"
         for what, key in DEPLOYED.items()
     ]
-    for change in report["changes"]:
-        went = (
-            f"audited in {change['audit_latency_ms']} ms, notified in {change['notification_latency_ms']} ms "
-            f"({change['notification'].replace('_', ' ')})"
-            if change["notification"]
-            else "held back by the filters"
-        )
-        lines.append(f"  {change['event_name']:<6} of item {change['item']}: {went}")
+    lines += [f"  {each['event_name']:<6} of item {each['item']}: {went(each)}" for each in report["changes"]]
     for channel, latency in report["latency"].items():
-        lines.append(f"  {channel:<14} median {latency['median']} ms, p95 {latency['p95']} ms, max {latency['max']} ms")
+        if latency["count"]:
+            told = f"median {latency['median']} ms, p95 {latency['p95']} ms, max {latency['max']} ms"
+            lines.append(f"  {channel:<14} {told}")
     return lines
+
+
+def went(change: dict) -> str:
+    """Where a change came out of the pipeline."""
+    if change["expected"] is False:
+        return "held back by the filters"
+    audited = f"audited in {change['audit_latency_ms']} ms" if change["audit_key"] else "not audited"
+    form = (change["notification"] or "").replace("_", " ")
+    notified = f"notified in {change['notification_latency_ms']} ms ({form})" if form else "not notified"
+    return f"{audited}, {notified}{'' if change['audit_key'] and form else ', by the rules'}"
 
 
 def main(inventory: str) -> int:

@@ -72,7 +72,7 @@ options:
     type: str
   audit_bucket:
     description:
-      - The bucket that holds the audit log, in the layout with one object a change.
+      - The bucket that holds the audit log. Both of its layouts are looked for, one object a change and one a batch.
     type: str
     required: true
   audit_prefix:
@@ -112,6 +112,13 @@ options:
       - Binary values are base64 text, numbers are strings or whole numbers.
     type: dict
     default: {}
+  rules:
+    description:
+      - The rules that the function decides by, all of them and in their order. They must let the drill's items into the
+        audit log for certain, since their recovery is seen there.
+    type: list
+    elements: dict
+    default: []
   timeout:
     description:
       - Seconds that each wait may take, V(1) to V(3600), and longer than the mapping's batching window. CloudWatch
@@ -237,7 +244,7 @@ drill:
           type: str
           sample: "4210800000000028133746025"
         audit_key:
-          description: The name that the audit object has or would have.
+          description: The name of the audit object that holds the change, or of the one that would hold it alone.
           type: str
           sample: audit-logs/2026/01/31/23/0000000000000004210800000000028133746025-3f2a90c1d45be867.json
         audited:
@@ -245,7 +252,7 @@ drill:
           type: bool
           sample: true
         redriven:
-          description: Whether it carries the mark of a redrive.
+          description: Whether it carries the mark of a redrive. With one object a batch, in one of its copies.
           type: bool
           sample: true
     failure_records:
@@ -327,6 +334,7 @@ ARGUMENT_SPEC = {
     "destination_alarm": {"type": "str", "required": True},
     "healthy_items": {"type": "int", "default": 4},
     "item_attributes": {"type": "dict", "default": {}},
+    "rules": {"type": "list", "elements": "dict", "default": []},
     "timeout": {"type": "int", "default": 900},
     "poll_interval": {"type": "int", "default": 1},
     "drill": {"type": "dict"},

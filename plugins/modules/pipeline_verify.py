@@ -13,12 +13,15 @@ description:
   - Inserts, modifies and removes test items in the table, and waits until each of these changes has come out of the
     pipeline as an audit object and as a notification.
   - "For each change it proves the audit object's name, keys, images and every other field of the envelope
-    C(cloudcdc.change/1); the notification, equal to the audit object or a claim check for it; and that the sequence
-    numbers of an item rise from change to change. The order of arrival is not looked at, since a standard topic does
-    not keep it."
+    C(cloudcdc.change/1); the notification, equal to the audit object or a claim check for it, or a digest that can be
+    over it; and that the sequence numbers of an item rise from change to change. The order of arrival is not looked at,
+    since a standard topic does not keep it."
   - "For the run it proves the function's log lines and that they hold no item data, the CloudWatch metrics of function
     and stream, and the event source mapping's state and last result."
-  - The filters of the mapping decide which changes are expected. Changes that they hold back must not appear.
+  - The filters of the mapping and the O(rules) of the function decide which changes are expected, and where. What they
+    hold back must not appear.
+  - Audit objects are found in both layouts, one a change and one a batch. Which one the function has need not be told,
+    and it may have been changed.
   - Works with any key schema and any key types. The stream view type decides which images are expected.
   - Fails with what is missing and where to look. Items are named by the hash that is also in the names of their audit
     objects, never by key.
@@ -60,7 +63,7 @@ options:
     type: str
   audit_bucket:
     description:
-      - The bucket that holds the audit log, in the layout with one object a change.
+      - The bucket that holds the audit log.
     type: str
     required: true
   audit_prefix:
@@ -75,6 +78,26 @@ options:
       - On a log with many thousand changes an hour give it. The notifications then tell where the audit objects are, so
         the log need not be listed.
     type: str
+  notification_mode:
+    description:
+      - How the function announces changes. V(per_change) is one message a change, V(digest) one a batch.
+      - A digest does not name its changes, so it proves a notification by its range of sequence numbers, its counts,
+        and by naming where the change is audited. So under V(digest) the notification is awaited only of changes that
+        are audited.
+    type: str
+    choices: [per_change, digest]
+    default: per_change
+  rules:
+    description:
+      - The rules that the function decides by, all of them and in their order. They decide which changes are awaited in
+        the audit log and as notifications, what of their images is left out or covered there, and which further message
+        attributes and which subject a notification has.
+      - "Rules with C(sample) depend on an id that only AWS knows. Where it matters, the change is not awaited, and it
+        is right in each of the ways that the rules can decide."
+      - The temporary queue gets notifications without their subject, so the subject is not proven.
+    type: list
+    elements: dict
+    default: []
   function_environment:
     description:
       - The environment variables that the function should have, all of them. A run does not begin while the live ones
@@ -178,6 +201,19 @@ EXAMPLES = r"""
     change_topic_arn: arn:aws:sns:eu-west-1:123456789012:activity-notifications-cdc-production-orders
   register: verified
 
+- name: Prove that rules keep the small orders from the topic
+  cloudcdc.dynamodb_streams.pipeline_verify:
+    table_name: Orders
+    function_name: order-processor
+    audit_bucket: order-audit
+    change_topic_arn: arn:aws:sns:eu-west-1:123456789012:order-changes
+    rules:
+      - name: small
+        when: new.total < `1000`
+        sinks: [audit]
+    item_attributes:
+      total: {N: "99.90"}
+
 - name: Show the latencies
   ansible.builtin.debug:
     var: verified.latency
@@ -228,12 +264,24 @@ changes:
         - Null where that hangs on what only AWS knows, such as the record's size.
       type: bool
       sample: true
+    audit_expected:
+      description:
+        - Whether filters and rules let the change into the audit log.
+        - Null where that hangs on what only AWS knows.
+      type: bool
+      sample: true
+    notification_expected:
+      description:
+        - Whether filters and rules let the change be notified. Absent without a topic.
+        - Null where that cannot be told.
+      type: bool
+      sample: true
     sequence_number:
       description: The change's sequence number in the stream, null where nothing was seen of it.
       type: str
       sample: "4210800000000028133746025"
     audit_key:
-      description: The name of the audit object, null where none was seen.
+      description: The name of the audit object that holds the change, null where none was seen.
       type: str
       sample: audit-logs/2026/01/31/23/0000000000000004210800000000028133746025-3f2a90c1d45be867.json
     audit_ok:
@@ -246,7 +294,7 @@ changes:
       sample: 612
     notification:
       description:
-        - How the change was notified, V(full) or V(claim_check), null where no notification was seen.
+        - How the change was notified, V(full), V(claim_check) or V(digest), null where no notification was seen.
         - Absent without a topic.
       type: str
       sample: full
@@ -275,8 +323,8 @@ checks:
   contains:
     name:
       description:
-        - One of C(configuration), C(audit), C(notification), C(order), C(filters), C(claim_check), C(logs),
-          C(logs_without_item_data), C(mapping), C(function_metrics), C(stream_metrics), C(cleanup).
+        - One of C(configuration), C(audit), C(notification), C(order), C(filters), C(rules), C(claim_check),
+          C(logs), C(logs_without_item_data), C(mapping), C(function_metrics), C(stream_metrics), C(cleanup).
       type: str
       sample: order
     ok:
@@ -299,6 +347,8 @@ ARGUMENT_SPEC = {
     "audit_bucket": {"type": "str", "required": True},
     "audit_prefix": {"type": "str", "default": "audit-logs/"},
     "change_topic_arn": {"type": "str"},
+    "notification_mode": {"type": "str", "choices": ["per_change", "digest"], "default": "per_change"},
+    "rules": {"type": "list", "elements": "dict", "default": []},
     "function_environment": {"type": "dict"},
     "log_group": {"type": "str"},
     "items": {"type": "int", "default": 3},

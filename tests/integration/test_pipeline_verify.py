@@ -68,12 +68,14 @@ ACTIONS = (
 )
 
 
-def function_package() -> bytes:
+def function_package(rules: tuple[dict[str, Any], ...]) -> bytes:
     archive = io.BytesIO()
     folder = CHECKOUT / "files" / "lambda"
     with zipfile.ZipFile(archive, "w") as package:
-        for source in sorted((folder / "stream_processor").glob("*.py")):
+        for source in sorted((folder / "stream_processor").rglob("*.py")):
             package.write(source, source.relative_to(folder))
+        if rules:
+            package.writestr("stream_processor/rules.json", json.dumps(rules))
     return archive.getvalue()
 
 
@@ -91,6 +93,8 @@ class Pipeline:
     key_schema: tuple[tuple[str, str], ...] = STRING_KEYS
     view_type: str = "NEW_AND_OLD_IMAGES"
     filters: tuple[dict[str, Any], ...] = ()
+    rules: tuple[dict[str, Any], ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
     name: str = field(default_factory=lambda: f"verify-{uuid.uuid4().hex[:12]}")
 
@@ -141,9 +145,11 @@ class Pipeline:
             Runtime="python3.13",
             Role=role_arn,
             Handler="stream_processor.handler.lambda_handler",
-            Code={"ZipFile": function_package()},
+            Code={"ZipFile": function_package(self.rules)},
             Timeout=60,
-            Environment={"Variables": {"S3_BUCKET_NAME": self.name, "SNS_TOPIC_ARN": self.topic_arn}},
+            Environment={
+                "Variables": {"S3_BUCKET_NAME": self.name, "SNS_TOPIC_ARN": self.topic_arn, **self.environment}
+            },
         )["FunctionArn"]
 
     def arguments(self, identity: str = "admin", **options: Any) -> dict[str, Any]:
@@ -256,6 +262,35 @@ def test_a_large_item_is_audited_in_full_and_notified_by_claim_check(pipeline):
     forms = [change["notification"] for change in told["changes"]]
     assert forms == ["full", "full", "full", "claim_check", "full", "full"]
     assert check(told, "claim_check")["ok"] is True
+
+
+@pytest.mark.parametrize("mode", ["per_change", "digest"])
+def test_objects_of_a_batch_are_found_without_being_told_that_there_are_some(cloud, mode):
+    pipeline = Pipeline(cloud, environment={"AUDIT_LAYOUT": "per_batch", "NOTIFICATION_MODE": mode}).build()
+
+    told = pipeline.verify(items=2, large_item=True, notification_mode=mode)
+
+    assert not told.get("failed"), told["msg"]
+    assert {change["audit_key"].rpartition(".")[2] for change in told["changes"]} == {"gz"}
+    forms = {change["notification"] for change in told["changes"]}
+    assert forms == ({"digest"} if mode == "digest" else {"full", "claim_check"})
+    pipeline.assert_nothing_left()
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_what_the_rules_make_of_each_change_is_proven(cloud, layout):
+    rules = (
+        {"when": "new.total < `1000`", "sinks": ["audit"], "audit": {"mask": ["card"]}},
+        {"event_names": ["REMOVE"], "sinks": ["notify"], "attributes": {"kind": "gone"}},
+    )
+    pipeline = Pipeline(cloud, rules=rules, environment={"AUDIT_LAYOUT": layout}).build()
+
+    told = pipeline.verify(items=1, rules=rules, item_attributes={"total": {"N": "99.90"}, "card": {"S": "4111"}})
+
+    assert not told.get("failed"), told["msg"]
+    assert [bool(change["audit_key"]) for change in told["changes"]] == [True, True, False]
+    assert [change["notification"] for change in told["changes"]] == [None, None, "full"]
+    assert "2 rule(s)" in check(told, "rules")["detail"]
 
 
 def test_only_what_the_filters_let_through_is_expected(cloud):

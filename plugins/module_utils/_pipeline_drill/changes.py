@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from .._pipeline_verify.deciding import Rules
 from .._pipeline_verify.dynamodb_json import canonical_json
-from .._pipeline_verify.envelope import audit_faults, envelope_faults, hour_prefix
-from .._pipeline_verify.items import Change, Item, Stream, make_items, plan_changes
+from .._pipeline_verify.envelope import audited_faults, change_of, copies_faults
+from .._pipeline_verify.items import AUDIT, Change, Item, Stream, make_items, plan_changes
+from ..audit_log import hour_prefix, name_faults, per_change_name, sequence_number
 from ..aws import InputError
 from .failure_records import FailureRecord
 
@@ -21,8 +23,6 @@ POISON, HEALTHY, VICTIM = "poison", "healthy", "victim"
 
 #: Keys that are hard to handle, as verify's are.
 AWKWARD = True
-#: No notification is proven here, so none can be too large.
-_NO_LIMIT = 2**30
 
 
 @dataclass
@@ -34,16 +34,38 @@ class Trace:
     part: str
     shard_id: str | None = None
     number: int | None = None
-    audit_key: str | None = None
-    envelope: dict[str, Any] | None = None
+    #: The folder of the audit log that it is audited in.
+    hour: str | None = None
+    #: Its envelopes in the audit log by the object's name. In batch objects it may be more than once.
+    audits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: What is wrong with these names.
+    name_faults: list[str] = field(default_factory=list)
 
     @property
     def audited(self) -> bool:
-        return self.envelope is not None
+        return bool(self.audits)
 
     @property
     def redriven(self) -> bool:
-        return self.envelope is not None and "redrive" in self.envelope
+        """Whether a redrive brought it to the audit log."""
+        return any("redrive" in envelope for envelope in self.audits.values())
+
+    @property
+    def only_redriven(self) -> bool:
+        """Whether nothing but a redrive brought it there."""
+        return self.audited and all("redrive" in envelope for envelope in self.audits.values())
+
+    @property
+    def own_key(self) -> str | None:
+        """The name of the object that would hold this change alone."""
+        if self.hour is None or self.number is None:
+            return None
+        return per_change_name(self.hour, self.number, self.change.item.hash)
+
+    @property
+    def audit_key(self) -> str | None:
+        """The object that holds it, or else the one that would hold it alone."""
+        return next(iter(self.audits), self.own_key)
 
     @property
     def name(self) -> str:
@@ -52,24 +74,32 @@ class Trace:
         return f"{self.change.name}{number}"
 
     def place(self, shard_id: str, record: dict[str, Any], prefix: str) -> None:
-        """The stream has told where it is, and so under which name it is audited."""
+        """The stream has told where it is, and so in which hour it is audited."""
         self.shard_id, self.number = shard_id, int(record["sequenceNumber"])
-        hour = hour_prefix(prefix, record["time"].astimezone(timezone.utc))
-        self.audit_key = f"{hour}{self.number:040d}-{self.change.item.hash}.json"
+        self.hour = hour_prefix(prefix, record["time"].astimezone(timezone.utc))
 
     def is_record(self, record: dict[str, Any]) -> bool:
         mine = (self.change.event_name, self.change.item.identity)
         return mine == (record["eventName"], canonical_json(record["keys"]))
 
+    def take_audit(self, key: str, held: list[dict[str, Any]], prefix: str) -> None:
+        """An audit object was read that may hold it."""
+        for envelope in held:
+            if change_of(envelope) == (self.change.item.identity, self.change.event_name):
+                self.audits[key] = envelope
+                self.name_faults += name_faults(key, held, prefix)
+
     def covered(self, records: Iterable[FailureRecord]) -> bool:
         return any(record.covers(self.shard_id, self.number) for record in records)
 
-    def faults(self, stream: Stream, prefix: str, start: datetime, now: datetime) -> list[str]:
-        """What is wrong with its audit object."""
-        if self.envelope is None:
-            return []
-        found = audit_faults(str(self.audit_key), self.envelope, prefix)
-        return found + envelope_faults(self.envelope, self.change, stream, start, now)
+    def faults(self, stream: Stream, start: datetime, now: datetime) -> list[str]:
+        """What is wrong with it in the audit log."""
+        found = self.name_faults + (copies_faults(self.audits.values()) if len(self.audits) > 1 else [])
+        for envelope in self.audits.values():
+            found += audited_faults(envelope, self.change, stream, start, now)
+            if self.number not in (None, sequence_number(envelope)):
+                found.append("sequenceNumber is not that of the stream")
+        return list(dict.fromkeys(found))
 
     def told(self) -> dict[str, Any]:
         """For the report and the next phase: no keys, no images."""
@@ -86,8 +116,8 @@ class Trace:
 
     def take(self, told: dict[str, Any]) -> None:
         """Go on where the phase before ended. Whether it is audited is looked up anew."""
-        number = told["sequence_number"]
-        self.shard_id, self.audit_key = told["shard_id"], told["audit_key"]
+        number, key = told["sequence_number"], told["audit_key"]
+        self.shard_id, self.hour = told["shard_id"], key and f"{key.rpartition('/')[0]}/"
         self.number = None if number is None else int(number)
 
 
@@ -98,10 +128,11 @@ def drill_items(stream: Stream, drill_id: str, count: int, attributes: dict[str,
 
 
 def plan(
-    mode: str, items: list[Item], stream: Stream, patterns: list[str], now: datetime
+    mode: str, items: list[Item], stream: Stream, patterns: list[str], now: datetime, rules: Rules | None = None
 ) -> tuple[list[Trace], list[Trace]]:
     """The INSERTs and the REMOVEs, in the order of writing. The poison has healthy changes before and after it."""
-    changes = plan_changes(items, stream, patterns, _NO_LIMIT, now)
+    # No notification is proven here, so none can be too large.
+    changes = plan_changes(items, stream, patterns, None, now, rules)
     poison = poison_of(items)
 
     def part(change: Change) -> str:
@@ -112,12 +143,18 @@ def plan(
     return inserts, removes
 
 
-def check_filters(inserts: list[Trace], uuid: str) -> None:
-    """InputError when the mapping's filters may hold a change of the drill back."""
+def check_audited(inserts: list[Trace], uuid: str) -> None:
+    """InputError when filters or rules may keep a change of the drill from the audit log."""
     if not all(trace.change.expected for trace in inserts):
         raise InputError(
             f"The filters of the event source mapping {uuid} do not let the drill's items through for certain; give "
             "item attributes that they let through (item_attributes; in an inventory "
+            "ddb_stream_pipeline_verify_item_attributes)."
+        )
+    if not all(trace.change.awaited(AUDIT) for trace in inserts):
+        raise InputError(
+            "The rules do not let the drill's items into the audit log for certain, so their recovery could not be "
+            "seen; give item attributes that the rules let into it (item_attributes; in an inventory "
             "ddb_stream_pipeline_verify_item_attributes)."
         )
 
@@ -158,7 +195,8 @@ def judge_recovered(inserts: list[Trace], lost: list[Trace], faults: dict[str, l
     for trace in inserts:
         if trace.audited and trace.part != HEALTHY and not trace.redriven:
             problems.append(f"{trace.name} is audited without the mark of a redrive")
-        if trace.audited and trace.part == HEALTHY and trace.redriven:
+        # A redrive may bring a change along that was done before, which in batch objects leaves a second copy.
+        if trace.part == HEALTHY and trace.only_redriven:
             problems.append(f"{trace.name} is healthy, and was redriven")
         if not trace.audited and trace not in lost:
             problems.append(f"{trace.name} was redriven, and has no audit object")

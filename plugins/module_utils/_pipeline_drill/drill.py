@@ -13,8 +13,8 @@ from typing import Any
 
 from .._pipeline_verify.api import AuditLog, Cloud, Function, Table
 from .._pipeline_verify.clock import Clock
-from .._pipeline_verify.envelope import read_envelope
-from .._pipeline_verify.items import check_attributes, item_keys
+from .._pipeline_verify.deciding import Rules
+from .._pipeline_verify.items import AUDIT, check_attributes, item_keys
 from .._pipeline_verify.temporary import Identity, remove_leftovers
 from ..aws import AnsibleAWSError, InputError
 from .api import Alarms, AlarmTopic, FailureBucket, FailureQueue, StreamEnd
@@ -22,7 +22,7 @@ from .changes import (
     AWKWARD,
     HEALTHY,
     Trace,
-    check_filters,
+    check_audited,
     drill_items,
     judge_failing,
     judge_recovered,
@@ -42,6 +42,7 @@ from .scene import (
     failure_destination,
     look,
 )
+from .watching import Watch
 
 #: SQS wants a second between a queue's creation and its use.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
@@ -50,6 +51,8 @@ _QUEUE_PAUSE = 1
 _RETRY_PAUSE = 60
 #: Failure records are dated in milliseconds and AWS's time is known in whole seconds.
 _MARGIN = timedelta(seconds=2)
+#: How far S3's time may be from that of the drill's start.
+_CLOCKS = timedelta(minutes=1)
 #: Durations of the report, each from one moment to another.
 _DURATIONS = (
     ("to_destination", "written", "destination"),
@@ -133,7 +136,8 @@ class Drill:
         inserts, removes = self._planned(scene)
         destination = failure_destination(self._cloud, scene, self._options)
         delivered = [FailureRecord.from_told(told) for told in self.drill["failure_records"]]
-        if self._await_recovery(self._watch(scene, inserts), delivered, scene.window_seconds):
+        recovery = self._watch(scene, inserts)
+        if self._await_recovery(recovery, delivered, scene.window_seconds):
             self._moment("recovered")
             self._await(lambda: not _ours(inserts, destination.look(self._started)))
         watch = self._watch(scene, removes)
@@ -143,6 +147,7 @@ class Drill:
             self._table.remove(trace.change.item.keys, self.drill["id"])
         self._await(watch.all_audited)
         kept = _ours(inserts, destination.look(self._started))
+        self.drill["problems"] += {**recovery.damaged, **watch.damaged}.values()
         self._judge_recovery(scene, inserts, removes, kept, delivered)
         if not self.drill["problems"]:
             self._await_quiet_alarm()
@@ -181,7 +186,7 @@ class Drill:
         check_environment(self._environment())
         self._begin(scene)
         inserts, removes = self._planned(scene)
-        check_filters(inserts, scene.mapping["UUID"])
+        check_audited(inserts, scene.mapping["UUID"])
         self.drill["token"] = token_of(poison_of([trace.change.item for trace in inserts]))
         failure_destination(self._cloud, scene, options).look(self._started)
         StreamEnd(self._cloud, scene.stream.stream_arn).open()
@@ -229,14 +234,15 @@ class Drill:
         stream, drill = scene.stream, self.drill
         attributes = check_attributes(self._options.item_attributes, stream.key_schema)
         items = drill_items(stream, drill["id"], drill["items"], attributes)
-        inserts, removes = plan(drill["mode"], items, stream, scene.patterns, self._clock.utc())
+        rules = Rules(self._options.rules, [name for name, _kind in stream.key_schema])
+        inserts, removes = plan(drill["mode"], items, stream, scene.patterns, self._clock.utc(), rules)
         for trace, told in zip(inserts, drill["changes"], strict=False):  # none yet before the phase fail
             trace.take(told)
         return inserts, removes
 
     def _watch(self, scene: DrillScene, traces: list[Trace]) -> Watch:
         stream = StreamEnd(self._cloud, scene.stream.stream_arn)
-        return Watch(self._audit, stream, self._options.audit_prefix, traces)
+        return Watch(self._audit, stream, self._options.audit_prefix, traces, self._started - _CLOCKS)
 
     # While it fails.
 
@@ -268,7 +274,7 @@ class Drill:
             )
         elif not arrived:
             drill["problems"].append(f"Not all that was awaited came within {options.timeout} s")
-        drill["problems"] += judge_failing(watch.traces, watch.records)
+        drill["problems"] += judge_failing(watch.traces, watch.records) + list(watch.damaged.values())
 
     def _see_alarm(self) -> None:
         """Its state, and its message on the alarm topic. The queue is left alone meanwhile, so its depth is right."""
@@ -307,13 +313,12 @@ class Drill:
         delivered: list[FailureRecord],
     ) -> None:
         now = self._clock.utc()
-        prefix = self._options.audit_prefix
-        faults = {trace.name: trace.faults(scene.stream, prefix, self._started, now) for trace in inserts + removes}
+        faults = {trace.name: trace.faults(scene.stream, self._started, now) for trace in inserts + removes}
         lost = self._tell_lost(inserts, kept)
         judged = [trace for trace in inserts if trace.part == HEALTHY or trace.covered(delivered)]
         problems = judge_recovered(judged, lost, faults)
         for trace in removes:
-            if trace.change.expected and not trace.audited:
+            if trace.change.awaited(AUDIT) and not trace.audited:
                 problems.append(f"{trace.name}, after the drill, was not processed")
             problems += [f"{trace.name}: {fault}" for fault in faults[trace.name]]
         if kept and not lost:
@@ -413,38 +418,6 @@ class Drill:
         for each in [arn] if arn else self._topic.subscriptions(self.drill["queue_arn"]):
             self._topic.unsubscribe(each)
         self._topic.delete_queue(self.drill["queue_url"])
-
-
-class Watch:
-    """Changes of the drill, their places in the stream and their audit objects."""
-
-    def __init__(self, audit: AuditLog, stream: StreamEnd, prefix: str, traces: list[Trace]) -> None:
-        self.stream, self.traces = stream, traces
-        self._audit, self._prefix = audit, prefix
-        self.records: list[FailureRecord] = []
-
-    def look(self) -> None:
-        """Take in what is there now; where the changes are in the stream is only seen from its opening on."""
-        if any(trace.number is None for trace in self.traces):
-            self._find()
-        for trace in self.traces:
-            if trace.audit_key and not trace.audited:
-                body = self._audit.read(trace.audit_key)
-                trace.envelope = None if body is None else read_envelope(body)
-
-    def all_audited(self, records: list[FailureRecord] | None = None) -> bool:
-        """Whether all that should be are audited; with ``records`` only those that they cover, and the healthy ones."""
-        self.look()
-        awaited = [trace for trace in self.traces if trace.change.expected]
-        if records is not None:
-            awaited = [trace for trace in awaited if trace.part == HEALTHY or trace.covered(records)]
-        return all(trace.audited for trace in awaited)
-
-    def _find(self) -> None:
-        for shard_id, record in self.stream.read():
-            for trace in self.traces:
-                if trace.is_record(record):
-                    trace.place(shard_id, record, self._prefix)
 
 
 def _ours(traces: list[Trace], records: list[FailureRecord]) -> list[FailureRecord]:

@@ -39,6 +39,7 @@ class Options:
     destination_alarm: str
     healthy_items: int
     item_attributes: dict[str, Any]
+    rules: tuple[dict[str, Any], ...]
     timeout: int
     poll_interval: int
     drill: dict[str, Any]
@@ -49,6 +50,7 @@ class Options:
         taken = {name: params[name] for name in cls.__dataclass_fields__}
         taken["function_name"] = function_name(params["function_name"])
         taken["item_attributes"] = params["item_attributes"] or {}
+        taken["rules"] = tuple(params["rules"] or ())
         taken["drill"] = params["drill"] or {}
         for name, (least, most) in _RANGES.items():
             if not least <= taken[name] <= most:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from ..audit_log import ObjectName, read_name
 from ..aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
 from .dynamodb_json import in_request_form
-from .envelope import Message, hash_in_name, read_message
 from .items import RUN, Item
 
 #: A message is received once and never again: the queue goes before this is over (seconds, SQS's longest).
@@ -136,7 +136,7 @@ class Function:
 
 
 class AuditLog:
-    """The audit objects of the run, found by the item hash in their names."""
+    """The objects of the audit log."""
 
     def __init__(self, cloud: Cloud, bucket: str) -> None:
         self._client, self.bucket = cloud("s3"), bucket
@@ -147,8 +147,8 @@ class AuditLog:
         self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1, aws_retry=True)
 
     @aws_errors("list the audit objects of the hour")
-    def find(self, hour: str, hashes: set[str]) -> list[str]:
-        """Names of the hour's objects whose item hash is one of ``hashes``.
+    def find(self, hour: str, wanted: Callable[[ObjectName, datetime], bool]) -> list[str]:
+        """The hour's audit objects that are wanted, by what their names tell and when they were written.
 
         A look reads so many pages at most; the next one goes on where it ended, and after the last page from the
         start. Nothing is left out as too old by its name: each shard counts its sequence numbers for itself, so a
@@ -158,12 +158,15 @@ class AuditLog:
         for _page in range(_PAGES_A_LOOK):
             request = {"Bucket": self.bucket, "Prefix": hour, "StartAfter": self._next.get(hour, hour)}
             page = self._client.list_objects_v2(**request, aws_retry=True)
-            names = [each["Key"] for each in page.get("Contents", [])]
-            found += [name for name in names if hash_in_name(name) in hashes]
-            if not page.get("IsTruncated") or not names:
+            listed = page.get("Contents", [])
+            for each in listed:
+                name = read_name(each["Key"])
+                if name and wanted(name, each["LastModified"]):
+                    found.append(each["Key"])
+            if not page.get("IsTruncated") or not listed:
                 self._next.pop(hour, None)
                 break
-            self._next[hour] = names[-1]
+            self._next[hour] = listed[-1]["Key"]
         return found
 
     @aws_errors("read an audit object")
@@ -264,8 +267,8 @@ class Topic:
         )["SubscriptionArn"]
 
     @aws_errors("receive from the temporary queue")
-    def receive(self, queue_url: str, wait_seconds: int) -> tuple[int, list[Message]]:
-        """How many messages came, and those that are notifications of a function. None of them comes again."""
+    def receive(self, queue_url: str, wait_seconds: int) -> list[dict[str, Any]]:
+        """The messages that came. None of them comes again."""
         answer = self._sqs.receive_message(
             QueueUrl=queue_url,
             MaxNumberOfMessages=10,
@@ -273,9 +276,7 @@ class Topic:
             MessageAttributeNames=["All"],
             aws_retry=True,
         )
-        messages = answer.get("Messages", [])
-        read = [read_message(message) for message in messages]
-        return len(messages), [message for message in read if message is not None]
+        return answer.get("Messages", [])
 
     def unsubscribe(self, subscription_arn: str) -> None:
         _gone_is_fine(self._unsubscribe, subscription_arn)

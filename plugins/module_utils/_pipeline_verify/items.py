@@ -13,12 +13,15 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from ..aws import InputError
-from ..event_filter import UNKNOWN, PatternError, passes
+from ..event_filter import UNKNOWN, PatternError, all_of, passes
+from .deciding import Outcome, Rules
 from .dynamodb_json import attributes_problem, canonical_json, in_stream_form, item_hash
+
+SCHEMA = "cloudcdc.change/1"
 
 #: The attributes by which an item is known as this run's: whose it is, how often it was written, what makes it large.
 RUN = "cloudcdc_verify_run"
@@ -26,6 +29,10 @@ STEP = "cloudcdc_verify_step"
 PAD = "cloudcdc_verify_pad"
 
 EVENT_NAMES = ("INSERT", "MODIFY", "REMOVE")
+
+#: Where a change comes out.
+AUDIT = "audit object"
+NOTIFICATION = "notification"
 
 _OLD_VIEWS = ("NEW_AND_OLD_IMAGES", "OLD_IMAGE")
 _NEW_VIEWS = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
@@ -78,13 +85,27 @@ class Change:
     new_image: dict[str, Any] | None
     #: Whether the filters let it through; None when that hangs on what only AWS knows.
     expected: bool | None = True
-    #: Whether its images alone are more than a notification may hold.
-    over_limit: bool = False
+    #: What the rules may make of it, once it is through.
+    outcomes: tuple[Outcome, ...] = (Outcome(),)
 
     @property
     def name(self) -> str:
         """How reports and errors call it."""
         return f"{self.event_name} of item {self.item.hash}"
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether it is to be notified by claim check, whatever else becomes of it."""
+        return all(outcome.over_limit for outcome in self.outcomes)
+
+    def decided(self, channel: str) -> bool | None:
+        """Whether the rules let it come out there; None when that hangs on what only AWS knows."""
+        verdicts = {outcome.audited if channel == AUDIT else outcome.notified for outcome in self.outcomes}
+        return verdicts.pop() if len(verdicts) == 1 else None
+
+    def awaited(self, channel: str) -> bool | None:
+        """Whether filters and rules let it come out there."""
+        return all_of((self.expected, self.decided(channel)))
 
 
 def key_schema(table: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -170,18 +191,27 @@ def large_pad(view_type: str, limit: int, attributes: dict[str, Any]) -> int:
 
 
 def plan_changes(
-    items: Iterable[Item], stream: Stream, patterns: Iterable[Any], limit: int, now: datetime
+    items: Iterable[Item],
+    stream: Stream,
+    patterns: Iterable[Any],
+    limit: int | None,
+    now: datetime,
+    rules: Rules | None = None,
 ) -> list[Change]:
     """Every change of every item in the order of writing: all INSERTs, all MODIFYs, all REMOVEs.
 
-    So the changes of one item stand apart, with those of other items between them, as in real traffic.
+    So the changes of one item stand apart, with those of other items between them, as in real traffic. ``limit`` is the
+    size over which a change is notified by claim check, None where there are no claim checks.
     """
     patterns = list(patterns)
     items = list(items)
-    return [_change(item, name, stream, patterns, limit, now) for name in EVENT_NAMES for item in items]
+    rules = rules or Rules(())
+    return [_change(item, name, stream, patterns, limit, now, rules) for name in EVENT_NAMES for item in items]
 
 
-def _change(item: Item, event_name: str, stream: Stream, patterns: list[Any], limit: int, now: datetime) -> Change:
+def _change(
+    item: Item, event_name: str, stream: Stream, patterns: list[Any], limit: int | None, now: datetime, rules: Rules
+) -> Change:
     old, new = {"INSERT": (None, item.first), "MODIFY": (item.first, item.second), "REMOVE": (item.second, None)}[
         event_name
     ]
@@ -192,8 +222,34 @@ def _change(item: Item, event_name: str, stream: Stream, patterns: list[Any], li
         expected = passes(patterns, record)
     except PatternError as exc:
         raise InputError(f"A filter of the event source mapping cannot be evaluated: {exc}.") from exc
-    pads = sum(len(image[PAD]["S"]) for image in (old, new) if image and PAD in image)
-    return Change(item, event_name, old, new, expected, pads > limit)
+    # What the filters hold back never gets to the rules, which may fail for it.
+    outcomes = (Outcome(),) if expected is False else rules.outcomes(_predicted_envelope(record, stream, now), limit)
+    return Change(item, event_name, old, new, expected, outcomes)
+
+
+def _predicted_envelope(record: dict[str, Any], stream: Stream, now: datetime) -> dict[str, Any]:
+    """The envelope that the function will make of a record, but for what only AWS knows."""
+    change = record["dynamodb"]
+    images = {"oldImage": change.get("OldImage"), "newImage": change.get("NewImage")}
+    envelope = {
+        "schema": SCHEMA,
+        "eventID": "",
+        "eventName": record["eventName"],
+        "eventSource": record["eventSource"],
+        "eventSourceARN": stream.stream_arn,
+        "awsRegion": stream.region,
+        "sequenceNumber": "0",
+        "sizeBytes": 0,
+        "streamViewType": stream.view_type,
+        "timestamp": f"{now.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+        "table": stream.table_name,
+        "keys": change["Keys"],
+        **{name: image for name, image in images.items() if image is not None},
+    }
+    if record["eventName"] == "MODIFY" and None not in images.values():
+        old, new = images.values()
+        envelope["changedAttributes"] = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return envelope
 
 
 def predicted_record(

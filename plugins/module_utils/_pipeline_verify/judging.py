@@ -10,10 +10,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import ledger as evidence
+from . import checks as evidence
 from .api import Metrics
+from .checks import Check
 from .clock import Clock
-from .ledger import AUDIT, NOTIFICATION, Check, Ledger
+from .items import AUDIT, NOTIFICATION
+from .ledger import Ledger
 from .scene import Options, Rooms, Scene, last_result_fails
 
 #: How long before the start log lines are looked for, should clocks differ.
@@ -41,6 +43,7 @@ class Judge:
             evidence.channel_check(ledger, NOTIFICATION, "notification", options.timeout, start, now),
             evidence.order_check(ledger),
             evidence.filter_check(ledger, len(self._scene.patterns)),
+            evidence.rule_check(ledger, len(options.rules)),
             evidence.claim_check_check(ledger, options.large_item),
             *self._log_checks(start, deadline),
             self._mapping_check(deadline),

@@ -1,21 +1,24 @@
 # -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What was seen of each change so far, what is missing, and what the user is told of it. Pure."""
+"""What was seen of each change so far, and what is missing or wrong. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ..audit_log import PER_CHANGE, DamagedObject, name_faults, per_change_key, read_name, sequence_number
 from . import envelope as envelopes
-from .items import EVENT_NAMES, Change, Stream
+from .deciding import Outcome
+from .digest import Digest, digest_faults
+from .items import AUDIT, EVENT_NAMES, NOTIFICATION, Change, Stream
 
-AUDIT = "audit object"
-NOTIFICATION = "notification"
+#: The notification mode in which there is one message a batch, and none a change.
+DIGEST = "digest"
 
 
 @dataclass
@@ -26,14 +29,16 @@ class Trace:
     #: Moments of the local monotonic clock.
     written_at: float | None = None
     seen_at: dict[str, float] = field(default_factory=dict)
-    #: Audit objects by name, normally one.
+    #: Its envelopes in the audit log by the object's name, normally one.
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Distinct notifications; the same one may come more than once.
     messages: list[envelopes.Message] = field(default_factory=list)
+    #: Distinct digests whose range has its sequence number.
+    digests: list[Digest] = field(default_factory=list)
 
     @property
     def envelope(self) -> dict[str, Any] | None:
-        """The change as the pipeline tells it: by its audit object, or else by its notification."""
+        """The change as the pipeline tells it: by the audit log, or else by its notification."""
         for found in self.audits.values():
             return found
         return self.messages[0].envelope if self.messages else None
@@ -41,11 +46,11 @@ class Trace:
     @property
     def sequence_number(self) -> int | None:
         found = self.envelope
-        return envelopes.sequence_number(found) if found else None
+        return sequence_number(found) if found else None
 
     def sequence_numbers(self, channel: str) -> set[int | None]:
         told = self.audits.values() if channel == AUDIT else [message.envelope for message in self.messages]
-        return {envelopes.sequence_number(each) for each in told}
+        return {sequence_number(each) for each in told}
 
     def latency_ms(self, channel: str) -> int | None:
         """From the end of the write to the sight of it."""
@@ -54,28 +59,44 @@ class Trace:
 
 
 class Ledger:
-    """All changes of a run. Takes in what the channels bring, and tells ours from other traffic."""
+    """All changes of a run. Takes in what the channels bring, and tells ours from other traffic.
+
+    ``notified`` is the notification mode, None where notifications are not looked at.
+    """
 
     def __init__(
-        self, run_id: str, changes: Iterable[Change], stream: Stream, bucket: str, prefix: str, notified: bool
+        self, run_id: str, changes: Iterable[Change], stream: Stream, bucket: str, prefix: str, notified: str | None
     ) -> None:
         self.run_id = run_id
         self.traces = [Trace(change) for change in changes]
         self.stream, self.bucket, self.prefix = stream, bucket, prefix
         self.channels = (AUDIT, NOTIFICATION) if notified else (AUDIT,)
+        self.digested = notified == DIGEST
+        #: Audit objects that could not be read, with what is wrong with them.
+        self.damaged: dict[str, str] = {}
         self._by_identity = {(trace.change.item.identity, trace.change.event_name): trace for trace in self.traces}
+        self._name_faults: dict[str, list[str]] = {}
+        self._digests: list[tuple[Digest, float]] = []
 
     @property
     def hashes(self) -> set[str]:
-        """The item hashes that audit objects of the run can have in their names."""
+        """The item hashes that audit objects of one change have in their names."""
         return {trace.change.item.hash for trace in self.traces}
 
-    def take_audit(self, key: str, envelope: dict[str, Any] | None, at: float) -> None:
+    def take_audit(self, key: str, held: list[dict[str, Any]], at: float) -> None:
         """An audit object was read."""
-        trace = self._by_identity.get(envelopes.change_of(envelope)) if envelope else None
-        if trace and envelope:
-            trace.audits[key] = envelope
-            trace.seen_at.setdefault(AUDIT, at)
+        for envelope in held:
+            trace = self._by_identity.get(envelopes.change_of(envelope))
+            if trace:
+                trace.audits[key] = envelope
+                trace.seen_at.setdefault(AUDIT, at)
+                self._name_faults[key] = name_faults(key, held, self.prefix)
+                for digest, received in self._digests:
+                    self._match(trace, digest, received)
+
+    def take_damaged(self, damaged: DamagedObject) -> None:
+        """An audit object could not be read."""
+        self.damaged[damaged.key] = str(damaged)
 
     def take_message(self, message: envelopes.Message, at: float) -> None:
         """A notification was received."""
@@ -85,30 +106,68 @@ class Ledger:
                 trace.messages.append(message)
             trace.seen_at.setdefault(NOTIFICATION, at)
 
+    def take_digest(self, digest: Digest, at: float) -> None:
+        """A digest of the stream was received."""
+        self._digests.append((digest, at))
+        for trace in self.traces:
+            self._match(trace, digest, at)
+
+    def _match(self, trace: Trace, digest: Digest, received: float) -> None:
+        """The digest proves the change's notification if all of it can be over the change."""
+        if not trace.audits or not self.awaited(trace, NOTIFICATION) or not digest.covers(trace.sequence_number):
+            return
+        if digest not in trace.digests:
+            trace.digests.append(digest)
+        if not self._digest_faults(trace, digest):
+            trace.seen_at[NOTIFICATION] = min(received, trace.seen_at.get(NOTIFICATION, received))
+
+    def awaited(self, trace: Trace, channel: str) -> bool | None:
+        """Whether the change should be seen in the channel; None when that cannot be told beforehand."""
+        verdict = trace.change.awaited(channel)
+        if channel == NOTIFICATION and self.digested:
+            # A digest names no change: the audit log alone tells the sequence number that has to be in its range.
+            return True if verdict and trace.change.awaited(AUDIT) else None
+        return verdict
+
     def missing(self, channel: str) -> list[Trace]:
         """The written changes that should have been seen in the channel, and were not."""
         return [
             trace
             for trace in self.traces
-            if trace.change.expected and trace.written_at is not None and channel not in trace.seen_at
+            if self.awaited(trace, channel) and trace.written_at is not None and channel not in trace.seen_at
         ]
+
+    def expected(self) -> list[Trace]:
+        """The changes that should be seen in one of the channels."""
+        return [trace for trace in self.traces if any(self.awaited(trace, channel) for channel in self.channels)]
 
     def complete(self) -> bool:
         return not any(self.missing(channel) for channel in self.channels)
 
-    def filtered_out(self) -> list[Trace]:
-        """The changes that must not be seen."""
-        return [trace for trace in self.traces if trace.change.expected is False]
+    def unwanted(self) -> list[Trace]:
+        """The changes that must not be seen in one of the channels."""
+        return [trace for trace in self.traces if any(self.awaited(trace, each) is False for each in self.channels)]
 
     def audit_keys_to_read(self) -> list[str]:
-        """Names that notifications told of audit objects that are not read yet: found without a listing."""
+        """Names of audit objects that notifications told of, and that are not read yet: found without a listing.
+
+        With one object a batch the name that would hold one change is among them, and there is no such object.
+        """
         found = []
-        for trace in self.missing(AUDIT):
-            for message in trace.messages:
-                told = (message.audit or {}).get("key")
-                key = told if isinstance(told, str) and told else envelopes.audit_key(message.envelope, self.prefix)
-                found += [key] if key else []
-        return found
+        for trace in self.traces:
+            claimed = [message.audit.get("key") for message in trace.messages if message.audit]
+            unproven = [] if NOTIFICATION in trace.seen_at else trace.digests
+            found += [key for key in claimed if isinstance(key, str) and key]
+            found += [key for digest in unproven for key in digest.keys if _covers(key, trace.sequence_number)]
+            if AUDIT not in trace.seen_at and self.awaited(trace, AUDIT):
+                own = [per_change_key(message.envelope, self.prefix) for message in trace.messages if not message.audit]
+                found += [key for key in own if key]
+            found = [key for key in found if key not in trace.audits]
+        return distinct(found)
+
+    def numbers_to_find(self) -> set[int]:
+        """Sequence numbers, known from notifications, of changes whose audit object is not found yet."""
+        return {trace.sequence_number for trace in self.missing(AUDIT) if trace.sequence_number is not None}
 
     def sequence_numbers(self) -> set[int]:
         return {trace.sequence_number for trace in self.traces if trace.sequence_number is not None}
@@ -119,25 +178,46 @@ class Ledger:
         return judge(trace, start, now)
 
     def _audit_faults(self, trace: Trace, start: datetime, now: datetime) -> list[str]:
-        faults = ["there is more than one audit object of it"] if len(trace.audits) > 1 else []
+        names = [read_name(key) for key in trace.audits]
+        alone = [name for name in names if name is None or name.layout == PER_CHANGE]
+        # In batch objects a change may be more than once: it was delivered again, in another batch.
+        faults = ["there is more than one audit object of it"] if len(alone) > 1 else []
+        faults += envelopes.copies_faults(trace.audits.values()) if len(trace.audits) > 1 else []
         for key, envelope in trace.audits.items():
-            faults += envelopes.audit_faults(key, envelope, self.prefix)
-            faults += envelopes.envelope_faults(envelope, trace.change, self.stream, start, now)
-        return _distinct(faults)
+            faults += self._name_faults[key]
+            faults += envelopes.audited_faults(envelope, trace.change, self.stream, start, now)
+        return distinct(faults)
 
     def _message_faults(self, trace: Trace, start: datetime, now: datetime) -> list[str]:
+        if self.digested:
+            return self.unproven_faults(trace) if NOTIFICATION not in trace.seen_at else []
+        outcomes = [outcome for outcome in trace.change.outcomes if outcome.notified]
         faults = []
         for message in trace.messages:
-            whole = message.audit is None
-            faults += envelopes.message_faults(message, trace.change, self.stream, self.bucket)
-            faults += envelopes.envelope_faults(
-                message.envelope, trace.change, self.stream, start, now, claim_check=not whole
-            )
-            for envelope in trace.audits.values():
-                faults += envelopes.difference(message, envelope)
-            if message.audit is not None and trace.audits and message.audit.get("key") not in trace.audits:
-                faults.append("the claim check does not name the change's audit object")
-        return _distinct(faults)
+            faults += envelopes.fewest(self._faults_of(message, trace, outcome, start, now) for outcome in outcomes)
+        return distinct(faults)
+
+    def _faults_of(
+        self, message: envelopes.Message, trace: Trace, outcome: Outcome, start: datetime, now: datetime
+    ) -> list[str]:
+        claim_check, change = message.audit is not None, trace.change
+        faults = envelopes.message_faults(message, change, outcome, self.stream, self.bucket)
+        faults += envelopes.envelope_faults(
+            message.envelope, change, outcome.notification, self.stream, start, now, claim_check
+        )
+        redacted = envelopes.redactions(outcome)
+        faults += envelopes.fewest(envelopes.difference(message, each, redacted) for each in trace.audits.values())
+        if claim_check and trace.audits and message.audit.get("key") not in trace.audits:
+            faults.append("the claim check does not name an object that holds the change")
+        return faults
+
+    def unproven_faults(self, trace: Trace) -> list[str]:
+        """Why none of the digests over the change's sequence number proves its notification."""
+        return envelopes.fewest(self._digest_faults(trace, digest) for digest in trace.digests)
+
+    def _digest_faults(self, trace: Trace, digest: Digest) -> list[str]:
+        envelope = trace.envelope or {}
+        return digest_faults(digest, trace.change, envelope, trace.audits, self.stream, self.bucket)
 
     def order_faults(self) -> list[str]:
         """Where sequence numbers of an item do not rise from INSERT over MODIFY to REMOVE."""
@@ -176,22 +256,37 @@ class Ledger:
             "event_name": trace.change.event_name,
             "item": trace.change.item.hash,
             "expected": trace.change.expected,
+            "audit_expected": self.awaited(trace, AUDIT),
             "sequence_number": None if number is None else str(number),
             "audit_key": next(iter(trace.audits), None),
             "audit_ok": self._well(trace, AUDIT, start, now),
             "audit_latency_ms": trace.latency_ms(AUDIT),
         }
         if NOTIFICATION in self.channels:
-            report["notification"] = _form(trace)
+            report["notification_expected"] = self.awaited(trace, NOTIFICATION)
+            report["notification"] = self.form(trace)
             report["notification_ok"] = self._well(trace, NOTIFICATION, start, now)
             report["notification_latency_ms"] = trace.latency_ms(NOTIFICATION)
         return report
 
+    def form(self, trace: Trace) -> str | None:
+        """How the change was notified."""
+        if self.digested:
+            return "digest" if NOTIFICATION in trace.seen_at else None
+        if not trace.messages:
+            return None
+        return "full" if trace.messages[0].audit is None else "claim_check"
+
     def _well(self, trace: Trace, channel: str, start: datetime, now: datetime) -> bool:
-        seen = channel in trace.seen_at
-        if trace.change.expected is None and not seen:
+        seen, awaited = channel in trace.seen_at, self.awaited(trace, channel)
+        if awaited is None and not seen:
             return True
-        return seen == (trace.change.expected is not False) and not self.faults(trace, channel, start, now)
+        return seen == (awaited is not False) and not self.faults(trace, channel, start, now)
+
+
+def _covers(key: str, number: int | None) -> bool:
+    name = read_name(key)
+    return name is not None and number is not None and name.covers(number)
 
 
 def statistics(values: list[int]) -> dict[str, int]:
@@ -206,123 +301,5 @@ def statistics(values: list[int]) -> dict[str, int]:
     return {"count": len(ranked), "median": rank(0.5), "p95": rank(0.95), "max": ranked[-1]}
 
 
-def _form(trace: Trace) -> str | None:
-    if not trace.messages:
-        return None
-    return "full" if trace.messages[0].audit is None else "claim_check"
-
-
-def _distinct(texts: Iterable[str]) -> list[str]:
+def distinct(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was to be proven. ``ok`` is None when it was left out, and the detail says why."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    problems: tuple[str, ...] = ()
-
-
-def channel_check(ledger: Ledger, channel: str, name: str, timeout: int, start: datetime, now: datetime) -> Check:
-    """Whether every expected change was seen in the channel, and well."""
-    if channel not in ledger.channels:
-        return Check(name, None, "left out: no change_topic_arn is given")
-    problems = [f"{trace.change.name} has no {channel} after {timeout} s" for trace in ledger.missing(channel)]
-    for trace in ledger.traces:
-        if trace.change.expected is not False and channel in trace.seen_at:
-            faults = ledger.faults(trace, channel, start, now)
-            problems += [f"the {channel} of {trace.change.name}: {', '.join(faults)}"] if faults else []
-    seen = sum(1 for trace in ledger.traces if channel in trace.seen_at)
-    return judged(name, problems, f"{seen} {channel}s are as the changes give them")
-
-
-def order_check(ledger: Ledger) -> Check:
-    """Whether the sequence numbers tell the order of writing, item by item."""
-    return judged("order", ledger.order_faults(), "each item's sequence numbers rise from change to change")
-
-
-def filter_check(ledger: Ledger, patterns: int) -> Check:
-    """Whether the changes that the filters hold back were held back."""
-    held_back = ledger.filtered_out()
-    problems = [
-        f"{trace.change.name} passed the mapping's filters, and should not have ({' and '.join(trace.seen_at)} seen)"
-        for trace in held_back
-        if trace.seen_at
-    ]
-    open_ones = sum(1 for trace in ledger.traces if trace.change.expected is None)
-    detail = f"{patterns} filter(s) held back {len(held_back)} of {len(ledger.traces)} changes as they should"
-    if open_ones:
-        detail += f"; {open_ones} hang on what only AWS knows, so they were not awaited"
-    return judged("filters", problems, detail if patterns else "the mapping has no filters")
-
-
-def claim_check_check(ledger: Ledger, wanted: bool) -> Check:
-    """Whether a change over the limit came as a claim check."""
-    if not wanted or NOTIFICATION not in ledger.channels:
-        reason = "change_topic_arn is not given" if wanted else "large_item is off"
-        return Check("claim_check", None, f"left out: {reason}")
-    over = [trace for trace in ledger.traces if trace.change.over_limit and trace.change.expected]
-    if not over:
-        return Check("claim_check", None, "left out: the filters let no change over the limit through")
-    problems = [
-        f"{trace.change.name} was not notified by claim check" for trace in over if _form(trace) != "claim_check"
-    ]
-    return judged("claim_check", problems, f"{len(over)} change(s) over the limit were notified by claim check")
-
-
-def log_check(sequence_numbers: set[int], lines: Iterable[dict[str, Any]], log_group: str) -> Check:
-    """Whether each change lies in a batch that the function has logged."""
-    if not sequence_numbers:
-        return Check("logs", None, "left out: no change was seen, so there is no sequence number to look for")
-    uncovered = uncovered_numbers(sequence_numbers, lines)
-    problems = [f"log group {log_group} has no batch line over {len(uncovered)} of the changes"] if uncovered else []
-    return judged("logs", problems, f"the batch lines in {log_group} cover {len(sequence_numbers)} changes")
-
-
-def uncovered_numbers(sequence_numbers: set[int], lines: Iterable[dict[str, Any]]) -> set[int]:
-    """The sequence numbers that lie between the first and the last of no logged batch."""
-    left = set(sequence_numbers)
-    for line in lines:
-        first, last = (_number(line.get(f"{end}_sequence_number")) for end in ("first", "last"))
-        if line.get("message") == "batch" and first is not None and last is not None:
-            left -= {number for number in left if first <= number <= last}
-    return left
-
-
-def logged_failures(lines: Iterable[dict[str, Any]]) -> list[str]:
-    """Why the function says it failed: stage, kind and AWS's code, each distinct one once. They hold no item data."""
-    told = []
-    for line in lines:
-        if line.get("message") == "record failed":
-            words = [line.get(name) for name in ("stage", "error_type", "aws_code")]
-            told.append(" ".join(word for word in words if isinstance(word, str) and word))
-    return [each for each in _distinct(told) if each]
-
-
-def _number(text: Any) -> int | None:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else None
-
-
-def judged(name: str, problems: list[str], well: str) -> Check:
-    """A check that holds when there is no problem."""
-    return Check(name, not problems, "; ".join(problems) or well, tuple(problems))
-
-
-def summary(ledger: Ledger, checks: Iterable[Check], hint: Callable[[], str], shown: int = 6) -> tuple[bool, str]:
-    """Whether all is proven, and the sentence that says so or says what is not."""
-    problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
-        return False, f"The pipeline is not proven: {'; '.join(problems[:shown])}{more}. {hint()}"
-    expected = sum(1 for trace in ledger.traces if trace.change.expected)
-    told = [f"{name} {_spoken(numbers)}" for name, numbers in ledger.latency().items()]
-    left_out = [check.name for check in checks if check.ok is None]
-    tail = f" Left out: {', '.join(left_out)}." if left_out else ""
-    return True, f"{expected} changes are proven; latency in ms: {'; '.join(told)}.{tail}"
-
-
-def _spoken(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{name} {numbers[name]}" for name in ("median", "p95", "max") if name in numbers) or "none"

@@ -43,6 +43,8 @@ class Options:
     metrics: tuple[str, ...]
     metrics_timeout: int
     function_environment: dict[str, str] | None = None
+    notification_mode: str = "per_change"
+    rules: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def read(cls, params: dict[str, Any]) -> Options:
@@ -53,6 +55,7 @@ class Options:
             taken["log_group"] = f"/aws/lambda/{taken['function_name']}"
         taken["item_attributes"] = params["item_attributes"] or {}
         taken["metrics"] = tuple(dict.fromkeys(params["metrics"]))
+        taken["rules"] = tuple(params["rules"] or ())
         for name, (least, most) in _RANGES.items():
             if not least <= taken[name] <= most:
                 raise InputError(f"{name} must be from {least} to {most}, not {taken[name]}.")

@@ -11,7 +11,6 @@ from typing import Any
 
 from .api import Table, Topic
 from .clock import Clock
-from .envelope import Message
 from .items import Change, Item, item_keys
 from .scene import Scene
 
@@ -85,9 +84,9 @@ class Inbox:
             self._url = self._topic.create_queue(self._arn, tags)
             self._subscription = self._topic.subscribe(self._arn)
 
-    def receive(self, wait_seconds: int) -> tuple[int, list[Message]]:
-        """How many messages came, and those that are notifications of a function."""
-        return self._topic.receive(self._url, wait_seconds) if self._topic and self._url else (0, [])
+    def receive(self, wait_seconds: int) -> list[dict[str, Any]]:
+        """The messages that came, whoever published them."""
+        return self._topic.receive(self._url, wait_seconds) if self._topic and self._url else []
 
     def clean_up(self) -> list[str]:
         """Remove both; says what could not be."""

@@ -9,14 +9,18 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..audit_log import PER_CHANGE, DamagedObject, ObjectName, hours, read_envelopes, read_name
 from ..aws import InputError
-from . import ledger as evidence
+from . import checks as evidence
 from .api import Metrics
+from .checks import Check
 from .clock import Clock
-from .envelope import hour_prefix, read_envelope
-from .items import check_attributes, large_pad, make_items, plan_changes
+from .deciding import Rules
+from .digest import read_digest
+from .envelope import read_message
+from .items import AUDIT, NOTIFICATION, Change, check_attributes, large_pad, make_items, plan_changes
 from .judging import Judge, mapping_words
-from .ledger import AUDIT, NOTIFICATION, Check, Ledger
+from .ledger import DIGEST, Ledger
 from .scene import Options, Rooms, Scene, look_around
 from .temporary import Identity, Inbox, Writer, remove_leftovers
 
@@ -27,6 +31,8 @@ _QUEUE_PAUSE = 1
 _MARGIN = timedelta(minutes=1)
 #: How long a change that must not come is awaited, on top of the mapping's batching window (seconds).
 _ABSENCE_SECONDS = 5
+#: How many audit objects a look reads at most, so that the queue does not wait; the next look goes on.
+_READS_A_LOOK = 100
 #: How often a look asks the queue for more: other traffic may never let it run empty.
 _RECEIVES_A_LOOK = 50
 
@@ -43,7 +49,7 @@ class Verification:
     def preview(self) -> dict[str, Any]:
         """Check mode: what a run would do. Writes nothing."""
         scene, ledger = self._prepare()
-        awaited = sum(1 for trace in ledger.traces if trace.change.expected)
+        awaited = len(ledger.expected())
         message = (
             f"Would insert, modify and remove {self._identity.items} item(s) in table {scene.stream.table_name} and "
             f"await {awaited} of {len(ledger.traces)} changes. All that a run reads can be read."
@@ -83,13 +89,12 @@ class Verification:
         attributes = check_attributes(options.item_attributes, stream.key_schema)
         pad = large_pad(stream.view_type, limit, attributes) if options.large_item else 0
         items = make_items(stream.key_schema, identity.run_id, options.items, options.awkward_keys, attributes, pad)
-        changes = plan_changes(items, stream, scene.patterns, limit, self._clock.utc())
-        if not any(change.expected for change in changes):
-            raise InputError(
-                f"The filters of the event source mapping {scene.mapping['UUID']} let none of the test changes "
-                "through for certain, so nothing could be proven; give item_attributes that they let through."
-            )
-        notified = bool(options.change_topic_arn)
+        rules = Rules(options.rules, [name for name, _kind in stream.key_schema])
+        digested = options.notification_mode == DIGEST
+        now = self._clock.utc()
+        changes = plan_changes(items, stream, scene.patterns, None if digested else limit, now, rules)
+        check_expected(changes, scene.mapping["UUID"])
+        notified = options.notification_mode if options.change_topic_arn else None
         return scene, Ledger(identity.run_id, changes, stream, options.audit_bucket, options.audit_prefix, notified)
 
     def _prove(self, scene: Scene, ledger: Ledger, start: datetime) -> float:
@@ -119,10 +124,24 @@ class Verification:
             else:
                 self._clock.pause(interval)
                 watch.look()
-        if ledger.complete() and ledger.filtered_out():
+        if ledger.complete() and ledger.unwanted():
             # They were written before the last change that came, but a batch of their own may be on its way.
             self._clock.pause(window_seconds + _ABSENCE_SECONDS)
-            watch.look()
+            watch.look(thorough=True)
+
+
+def check_expected(changes: list[Change], uuid: str) -> None:
+    """InputError when no change is to be in the audit log for certain: then nothing could be proven."""
+    if not any(change.expected for change in changes):
+        raise InputError(
+            f"The filters of the event source mapping {uuid} let none of the test changes through for certain, so "
+            "nothing could be proven; give item_attributes that they let through."
+        )
+    if not any(change.awaited(AUDIT) for change in changes):
+        raise InputError(
+            "The rules let none of the test changes into the audit log for certain, so nothing could be proven; give "
+            "item_attributes of a change that they let into it."
+        )
 
 
 class Watch:
@@ -131,45 +150,83 @@ class Watch:
     def __init__(self, rooms: Rooms, inbox: Inbox, ledger: Ledger, clock: Clock, start: datetime) -> None:
         self.ledger = ledger
         self._audit, self._inbox, self._clock, self._start = rooms.audit, inbox, clock, start
+        #: Names of audit objects: asked for because a notification told of them; read; found and still to be read.
+        self._asked: set[str] = set()
+        self._read: set[str] = set()
+        self._found: dict[str, ObjectName] = {}
 
-    def look(self, wait_seconds: int = 0) -> None:
-        """Take in what is there now; wait so long for a first message."""
+    def look(self, wait_seconds: int = 0, thorough: bool = False) -> None:
+        """Take in what is there now; wait so long for a first message. ``thorough`` leaves no object for later."""
         self._receive(wait_seconds)
+        # An audit object is there before the notification that tells of it, so asking once is enough.
         for key in self.ledger.audit_keys_to_read():
-            self._read(key)
-        if self.ledger.missing(AUDIT) or self.ledger.filtered_out():
+            if key not in self._asked | self._read:
+                self._asked.add(key)
+                self._take(key)
+        if self._objects_matter():
             self._list()
+            self._take_found(None if thorough else _READS_A_LOOK)
 
     def _receive(self, wait_seconds: int) -> None:
         for turn in range(_RECEIVES_A_LOOK):
             self._clock.check()
-            count, messages = self._inbox.receive(0 if turn else wait_seconds)
+            messages = self._inbox.receive(0 if turn else wait_seconds)
             for message in messages:
-                self.ledger.take_message(message, self._clock.now())
-            if not count:
+                self._take_message(message)
+            if not messages:
                 return
 
+    def _take_message(self, received: dict[str, Any]) -> None:
+        if self.ledger.digested:
+            digest = read_digest(received, self.ledger.stream.stream_arn)
+            if digest:
+                self.ledger.take_digest(digest, self._clock.now())
+        else:
+            message = read_message(received)
+            if message:
+                self.ledger.take_message(message, self._clock.now())
+
+    def _objects_matter(self) -> bool:
+        return bool(self.ledger.missing(AUDIT) or self.ledger.unwanted())
+
     def _list(self) -> None:
-        known = {key for trace in self.ledger.traces for key in trace.audits}
         for hour in hours(self._start - _MARGIN, self._clock.utc() + _MARGIN, self.ledger.prefix):
             self._clock.check()
-            for key in self._audit.find(hour, self.ledger.hashes):
-                if key not in known:
-                    self._read(key)
+            for key in self._audit.find(hour, self._may_hold):
+                name = read_name(key)
+                if name and key not in self._read:
+                    self._found[key] = name
 
-    def _read(self, key: str) -> None:
+    def _may_hold(self, name: ObjectName, written: datetime) -> bool:
+        """Whether a change of the run can be in the object."""
+        if name.layout == PER_CHANGE:
+            return name.hash in self.ledger.hashes
+        return written >= self._start - _MARGIN
+
+    def _take_found(self, most: int | None) -> None:
+        """Read what was found, the likeliest first, as long as it matters."""
+        numbers = self.ledger.numbers_to_find()
+
+        def unlikely(key: str) -> bool:
+            name = self._found[key]
+            return name.layout != PER_CHANGE and not any(name.covers(number) for number in numbers)
+
+        for key in sorted(self._found, key=unlikely)[:most]:
+            if not self._objects_matter():
+                return
+            self._clock.check()
+            self._take(key)
+
+    def _take(self, key: str) -> None:
+        self._found.pop(key, None)
         body = self._audit.read(key)
-        if body is not None:
-            self.ledger.take_audit(key, read_envelope(body), self._clock.now())
-
-
-def hours(start: datetime, end: datetime, prefix: str) -> list[str]:
-    """The audit log's folders from one moment to another."""
-    hour, found = start.replace(minute=0, second=0, microsecond=0), []
-    while hour <= end:
-        found.append(hour_prefix(prefix, hour))
-        hour += timedelta(hours=1)
-    return found
+        if body is None:
+            return
+        self._read.add(key)
+        try:
+            self.ledger.take_audit(key, read_envelopes(key, body), self._clock.now())
+        except DamagedObject as exc:
+            self.ledger.take_damaged(exc)
 
 
 def _told(checks: list[Check]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -17,8 +18,10 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipelin
     Stream,
     predicted_record,
 )
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import read_name
 from stream_processor.canonical import to_bytes
 from stream_processor.envelope import item_hash, to_envelope
+from stream_processor.layout import per_batch, per_change
 
 ACCOUNT = "arn:aws:{}:us-east-1:123456789012:"
 STREAM_ARN = ACCOUNT.format("dynamodb") + "table/Orders/stream/2026-01-01T00:00:00.000"
@@ -43,6 +46,7 @@ PARAMS = {
     "destination_alarm": UNDELIVERED,
     "healthy_items": 4,
     "item_attributes": {},
+    "rules": [],
     "timeout": 120,
     "poll_interval": 1,
     "drill": None,
@@ -77,6 +81,9 @@ class World:
             name: {"AlarmName": name, "StateValue": "OK", "ActionsEnabled": True, "AlarmActions": [TOPIC_ARN]}
             for name in (ARRIVED, UNDELIVERED)
         }
+        self.layout = "per_change"
+        #: The audit objects that were asked for.
+        self.reads: list[str] = []
         #: What a test spoils.
         self.deliverable = True
         self.signal_at = float("inf")
@@ -84,7 +91,7 @@ class World:
         monkeypatch.setattr(drills, "look", lambda *_: DrillScene(STREAM, self.mapping))
         monkeypatch.setattr(drills, "remove_leftovers", lambda *_: None)
         monkeypatch.setattr(drills, "Table", lambda *_: self)
-        monkeypatch.setattr(drills, "AuditLog", lambda *_: SimpleNamespace(read=self.audit.get))
+        monkeypatch.setattr(drills, "AuditLog", lambda *_: SimpleNamespace(read=self.read, find=self.find))
         monkeypatch.setattr(drills, "Alarms", lambda *_: SimpleNamespace(describe=self.describe, state=self.state))
         monkeypatch.setattr(drills, "AlarmTopic", lambda *_: Topic(self))
         monkeypatch.setattr(
@@ -140,11 +147,23 @@ class World:
         else:
             self.put(record)
 
-    def put(self, record: dict[str, Any]) -> None:
-        envelope = to_envelope(record)
-        hour = datetime.fromisoformat(envelope["timestamp"]).strftime("%Y/%m/%d/%H")
-        key = f"audit-logs/{hour}/{envelope['sequenceNumber'].zfill(40)}-{item_hash(envelope['keys'])}.json"
-        self.audit[key] = to_bytes(envelope)
+    def put(self, *records: dict[str, Any]) -> None:
+        """Audit them: one object a change, which stays the first one, or one for all of them."""
+        envelopes = [to_envelope(record) for record in records]
+        if self.layout == "per_batch":
+            body = gzip.compress(b"".join(to_bytes(each) + b"\n" for each in envelopes))
+            self.audit.setdefault(per_batch(envelopes, "audit-logs/"), body)
+            return
+        for each in envelopes:
+            self.audit.setdefault(per_change(each, "audit-logs/"), to_bytes(each))
+
+    def read(self, key: str) -> bytes | None:
+        self.reads.append(key)
+        return self.audit.get(key)
+
+    def find(self, hour: str, wanted) -> list[str]:
+        names = sorted(key for key in self.audit if key.startswith(hour))
+        return [key for key in names if wanted(read_name(key), self.utc())]
 
     def fail(self, record: dict[str, Any]) -> None:
         if not self.deliverable:

@@ -6,9 +6,12 @@ import json
 
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.clock import Interrupted
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.items import predicted_record
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import InputError
+from stream_processor.envelope import to_envelope
+from stream_processor.rules import load_rules
 
-from tests.unit.pipeline_drill.drill_support import ARRIVED, UNDELIVERED, World, failure_record
+from tests.unit.pipeline_drill.drill_support import ARRIVED, STREAM, UNDELIVERED, World, failure_record
 
 
 @pytest.fixture
@@ -29,6 +32,126 @@ def test_a_poison_drill_passes_with_one_failure_record_among_healthy_changes(wor
     assert [record["batch_size"] for record in drill["failure_records"]] == [1]
     assert set(drill["durations"]) == {"to_destination", "to_alarm", "to_recovery", "to_quiet_alarm", "total"}
     assert drill["cleaned"] and world.nothing_left()
+
+
+def test_a_drill_passes_with_one_object_a_batch_too(world):
+    world.layout = "per_batch"
+    drill = world.through()
+
+    assert drill["problems"] == []
+    healthy = ("healthy", True, False)
+    assert parts(drill) == [healthy, healthy, ("poison", True, True), healthy, healthy]
+    assert {change["audit_key"].rpartition(".")[2] for change in drill["changes"]} == {"gz"}
+    assert world.nothing_left()
+
+
+def test_objects_of_a_batch_are_read_once_and_only_where_they_may_hold_what_is_sought(world):
+    world.layout = "per_batch"
+    for number in (7, 9999):
+        record = predicted_record("INSERT", {"Id": {"S": "theirs"}}, None, {"Id": {"S": "theirs"}}, STREAM, world.utc())
+        record["eventID"] = "theirs"
+        record["dynamodb"].update(SequenceNumber=str(number), SizeBytes=1)
+        world.put(record)
+    theirs = set(world.audit)
+    drill = world.run("prepare")
+    world.configure(drill)
+    world.run("fail", drill)
+
+    batches = [key for key in world.reads if key.endswith(".gz")]
+    assert sorted(batches) == sorted(set(world.audit) - theirs)
+
+
+def test_a_healthy_change_that_the_redrive_brings_along_is_no_fault_in_batches(world, monkeypatch):
+    """With lanes, the range of a failure record may hold changes that were done; per_batch then has a second copy."""
+    world.layout = "per_batch"
+
+    def redrive_neighbours_too():
+        mark = {"redrive": {"id": "1", "time": "2026-01-01T00:00:00Z"}}
+        world.put(*({**record, **mark} for record in world.stream))
+        world.failed, world.records = [], []
+        world.alarms[ARRIVED]["StateValue"] = "OK"
+
+    monkeypatch.setattr(world, "redrive", redrive_neighbours_too)
+    drill = world.through()
+
+    assert drill["problems"] == []
+    assert [change["redriven"] for change in drill["changes"]] == [True] * 5
+
+
+def test_a_healthy_change_that_only_the_redrive_brought_is_a_fault(world, monkeypatch):
+    world.layout = "per_batch"
+
+    def lose_and_redrive():
+        world.audit.clear()
+        mark = {"redrive": {"id": "1", "time": "2026-01-01T00:00:00Z"}}
+        world.put(*({**record, **mark} for record in world.stream))
+        world.failed, world.records = [], []
+        world.alarms[ARRIVED]["StateValue"] = "OK"
+
+    monkeypatch.setattr(world, "redrive", lose_and_redrive)
+    drill = world.through()
+
+    assert sum("is healthy, and was redriven" in problem for problem in drill["problems"]) == 4
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_an_audit_object_that_cannot_be_read_is_named(world, monkeypatch, layout):
+    world.layout = layout
+    drill = world.run("prepare")
+    world.configure(drill)
+    put = world.put
+
+    def put_damaged(*records):
+        put(*records)
+        world.audit.update(dict.fromkeys(world.audit, b"no longer"))
+
+    monkeypatch.setattr(world, "put", put_damaged)
+    drill = world.run("fail", drill)
+
+    assert any(f"the audit object {key} is damaged" in problem for key in world.audit for problem in drill["problems"])
+
+
+def test_an_audit_object_of_another_sequence_number_than_the_streams_is_found(world, monkeypatch):
+    world.layout = "per_batch"
+    put = world.put
+
+    def put_another(record):
+        number = str(int(record["dynamodb"]["SequenceNumber"]) + 1000)
+        put(record, {**record, "dynamodb": {**record["dynamodb"], "SequenceNumber": number}})
+
+    monkeypatch.setattr(world, "put", put_another)
+    drill = world.through()
+
+    assert any("sequenceNumber is not that of the stream" in problem for problem in drill["problems"])
+
+
+RULES = [{"when": "new.status == 'paid'", "audit": {"mask": ["status"]}}, {"event_names": ["REMOVE"], "sinks": []}]
+
+
+def test_a_drill_passes_under_rules_that_redact_its_items_and_keep_their_removal_out_of_the_log(world, monkeypatch):
+    put, rules = world.put, load_rules(RULES)
+
+    def put_by_the_rules(*records):
+        for record in records:
+            envelope = to_envelope(record)
+            decision = rules.decide(envelope)
+            if decision.audit:
+                image = decision.audited(envelope)["newImage"]
+                put({**record, "dynamodb": {**record["dynamodb"], "NewImage": image}})
+
+    monkeypatch.setattr(world, "put", put_by_the_rules)
+    drill = world.through(rules=RULES, item_attributes={"status": {"S": "paid"}})
+
+    assert drill["problems"] == []
+    assert all(change["audited"] for change in drill["changes"])
+
+
+@pytest.mark.parametrize("rule", [{"sinks": ["notify"]}, {"sample": 0.5, "sinks": []}])
+def test_rules_that_keep_the_drills_items_out_of_the_audit_log_are_refused_before_the_first_write(world, rule):
+    with pytest.raises(InputError, match="The rules do not let the drill's items into the audit log for certain"):
+        world.run("prepare", rules=[rule])
+
+    assert (world.stream, world.queues) == ([], [])
 
 
 def test_a_break_drill_passes_with_every_change_failed_and_redriven(world):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -22,11 +23,14 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipelin
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSError, InputError
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
-from stream_processor.config import Settings
+from stream_processor.config import read_settings
+from stream_processor.handler import handle
+from stream_processor.log import Log
 from stream_processor.processor import Processor
-from stream_processor.transport import BotoTransport
+from stream_processor.rules import load_rules
 
-from tests.unit.pipeline_verify.verify_support import PARAMS
+from tests.unit.pipeline_verify.verify_support import PARAMS, MotoTransport
+from tests.unit.stream_processor.fakes import FakeContext
 
 UUID = "6d9bce8e-836b-442c-8070-74e77903c815"
 LOG_GROUP = "/aws/lambda/processor"
@@ -57,12 +61,12 @@ class FakeMappings:
 
 
 class Function:
-    """Reads the stream and does what the deployed function does, with a log line a batch."""
+    """Reads the stream and has the function's own code process it; its log lines go to the log group."""
 
     def __init__(self, stream_arn: str, topic_arn: str) -> None:
         self._arn, self._logs = stream_arn, boto3.client("logs")
-        settings = Settings(PARAMS["audit_bucket"], topic_arn, PARAMS["audit_prefix"], "per_change", 262144, "INFO")
-        self._processor = Processor(settings, BotoTransport(boto3.client))
+        self.environment = {"S3_BUCKET_NAME": PARAMS["audit_bucket"], "SNS_TOPIC_ARN": topic_arn, "CONCURRENCY": "4"}
+        self.rules: list[dict[str, Any]] = []
         self._done = 0
         #: What it does with the records that it reads; a test replaces it to break it.
         self.handle = self.process
@@ -78,10 +82,15 @@ class Function:
             self.handle([event_record(record, self._arn) for record in records])
 
     def process(self, records: list[dict[str, Any]]) -> None:
-        self._processor.process(records, lambda: 60000)
-        numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
-        line = {"message": "batch", "first_sequence_number": numbers[0], "last_sequence_number": numbers[-1]}
-        self.log(json.dumps(line))
+        settings = read_settings(self.environment)
+        processor = Processor(settings, MotoTransport(), load_rules(self.rules))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                handle({"Records": records}, FakeContext(), processor, Log(settings.log_level))
+        finally:
+            processor.close()
+        for line in printed.getvalue().splitlines():
+            self.log(line)
 
     def log(self, message: str) -> None:
         event = {"timestamp": int(datetime.now().timestamp() * 1000), "message": message}
@@ -235,6 +244,150 @@ def test_a_pipeline_that_works_is_proven_and_nothing_is_left(key_schema, view_ty
     assert pipeline.left() == NOTHING
 
 
+@pytest.mark.parametrize("mode", ["per_change", "digest"])
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+@pytest.mark.parametrize("large_item", [True, False])
+def test_layout_and_notification_mode_may_be_any_and_the_layout_need_not_be_told(layout, mode, large_item):
+    pipeline = Pipeline((("Id", "S"), ("At", "N")))
+    pipeline.function.environment.update(AUDIT_LAYOUT=layout, NOTIFICATION_MODE=mode)
+
+    proven, report = pipeline.run(items=2, notification_mode=mode, large_item=large_item)
+
+    assert proven, report["message"]
+    forms = {change["notification"] for change in report["changes"]}
+    assert forms == ({"digest"} if mode == "digest" else {"full", "claim_check"} if large_item else {"full"})
+    assert all(change["audit_key"].endswith("gz") == (layout == "per_batch") for change in report["changes"])
+    assert pipeline.left() == NOTHING
+
+
+def test_a_function_whose_layout_is_changed_during_the_run_is_proven():
+    pipeline = Pipeline()
+    layouts = iter(["per_batch", "per_change"])
+
+    def change_layout(records):
+        pipeline.function.environment["AUDIT_LAYOUT"] = next(layouts, "per_batch")
+        pipeline.function.process(records)
+
+    pipeline.function.handle = change_layout
+    proven, report = pipeline.run(items=2)
+
+    assert proven, report["message"]
+    assert {change["audit_key"].rpartition(".")[2] for change in report["changes"]} == {"json", "gz"}
+
+
+def test_batches_that_are_delivered_again_in_other_parts_are_no_fault():
+    pipeline = Pipeline()
+    pipeline.function.environment["AUDIT_LAYOUT"] = "per_batch"
+
+    def deliver_again(records):
+        pipeline.function.process(records)
+        pipeline.function.process(records[-1:])
+
+    pipeline.function.handle = deliver_again
+    proven, report = pipeline.run(items=2)
+
+    assert proven, report["message"]
+
+
+@pytest.mark.parametrize(("asked", "live"), [("digest", "per_change"), ("per_change", "digest")])
+def test_a_function_that_announces_in_the_other_mode_is_found(asked, live):
+    pipeline = Pipeline()
+    pipeline.function.environment["NOTIFICATION_MODE"] = live
+
+    proven, report = pipeline.run(items=1, notification_mode=asked)
+
+    assert not proven
+    assert [change["notification_ok"] for change in report["changes"]] == [False] * 3
+    assert [change["audit_ok"] for change in report["changes"]] == [True] * 3
+
+
+RULES = [
+    {"name": "small", "when": "new.total < `1000`", "sinks": ["audit"]},
+    {"name": "gone", "event_names": ["REMOVE"], "sinks": ["notify"], "subject": "Gone from {table}"},
+    {"name": "card", "audit": {"mask": ["card"]}, "notification": {"drop": ["card"]}, "attributes": {"kind": "order"}},
+]
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_rules_that_the_function_keeps_to_are_proven(layout):
+    pipeline = Pipeline()
+    pipeline.function.environment["AUDIT_LAYOUT"] = layout
+    pipeline.function.rules = RULES
+    attributes = {"total": {"N": "99.90"}, "card": {"S": "4111"}}
+
+    proven, report = pipeline.run(items=2, rules=RULES, item_attributes=attributes)
+
+    assert proven, report["message"]
+    told = [(each["audit_expected"], each["notification_expected"]) for each in report["changes"]]
+    assert told == [(True, False)] * 4 + [(False, True)] * 2
+    assert [bool(each["audit_key"]) for each in report["changes"]] == [True] * 4 + [False] * 2
+    assert [each["notification"] for each in report["changes"]] == [None] * 4 + ["full"] * 2
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_a_function_without_the_rules_is_found(layout):
+    pipeline = Pipeline()
+    pipeline.function.environment["AUDIT_LAYOUT"] = layout
+
+    proven, report = pipeline.run(items=1, rules=RULES, item_attributes={"total": {"N": "5"}, "card": {"S": "4111"}})
+
+    assert not proven
+    assert "newImage is not what the change gives" in check(report, "audit")["detail"]
+    assert check(report, "rules")["detail"].count("without notification, and it has one") == 2
+    assert check(report, "rules")["detail"].count("without audit object, and it has one") == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([{"sinks": ["notify"]}], "The rules let none of the test changes into the audit log for certain"),
+        ([{"sample": 0.5, "sinks": []}], "The rules let none of the test changes into the audit log for certain"),
+        ([{"sink": []}], "rules: rule 1: sink is no member of a rule"),
+        ([{"audit": {"drop": ["Id"]}}], "rules: rule 1: .*Id"),
+    ],
+)
+def test_rules_under_which_nothing_could_be_proven_are_refused_before_any_write(rules, said):
+    pipeline = Pipeline()
+
+    with pytest.raises(InputError, match=said):
+        pipeline.run(rules=rules)
+
+    assert pipeline.left() == NOTHING
+
+
+def test_a_change_that_is_only_notified_is_audited_for_its_claim_check():
+    pipeline = Pipeline()
+    pipeline.function.rules = rules = [{"event_names": ["MODIFY"], "sinks": ["notify"]}]
+
+    proven, report = pipeline.run(items=1, large_item=True, rules=rules)
+
+    assert proven, report["message"]
+    modified = [each for each in report["changes"] if each["event_name"] == "MODIFY"]
+    assert [(each["audit_expected"], each["notification"]) for each in modified] == [
+        (False, "full"),
+        (True, "claim_check"),
+    ]
+
+
+@pytest.mark.parametrize("layout", ["per_change", "per_batch"])
+def test_an_audit_object_that_cannot_be_read_is_named(layout):
+    pipeline = Pipeline()
+    pipeline.function.environment["AUDIT_LAYOUT"] = layout
+    s3 = boto3.client("s3")
+
+    def damage(records):
+        pipeline.function.process(records)
+        for found in s3.list_objects_v2(Bucket=PARAMS["audit_bucket"])["Contents"]:
+            s3.put_object(Bucket=PARAMS["audit_bucket"], Key=found["Key"], Body=b"no longer")
+
+    pipeline.function.handle = damage
+    proven, report = pipeline.run(items=1)
+
+    (name,) = {each["Key"] for each in s3.list_objects_v2(Bucket=PARAMS["audit_bucket"])["Contents"][:1]}
+    assert not proven
+    assert f"the audit object {name} is damaged" in check(report, "audit")["detail"]
+
+
 SETTINGS = {"S3_BUCKET_NAME": "audit-bucket", "LOG_LEVEL": "INFO"}
 
 
@@ -330,9 +483,7 @@ def test_what_a_broken_function_leaves_out_is_told_with_where_to_look():
 
 def test_an_audit_object_without_its_notification_is_told_apart():
     pipeline = Pipeline()
-    pipeline.function._processor._settings = Settings(
-        PARAMS["audit_bucket"], f"{pipeline.topic_arn}-gone", "audit-logs/", "per_change", 262144, "INFO"
-    )
+    pipeline.function.environment["SNS_TOPIC_ARN"] = f"{pipeline.topic_arn}-gone"
 
     proven, report = pipeline.run(items=1)
 
@@ -677,7 +828,10 @@ def test_a_log_of_many_pages_is_read_piece_by_piece_and_from_the_start_again(mon
     log = api.AuditLog(three_a_page, "busy")
     late = f"{hour}{9:040d}-{9:016x}.json"
 
-    assert log.find(hour, {f"{9:016x}"}) == []
-    assert log.find(hour, {f"{9:016x}"}) == [late]
+    def of_item(item_hash: str) -> list[str]:
+        return log.find(hour, lambda name, _written: name.hash == item_hash)
+
+    assert of_item(f"{9:016x}") == []
+    assert of_item(f"{9:016x}") == [late]
     s3.put_object(Bucket="busy", Key=f"{hour}{0:040d}-{'f' * 16}.json", Body=b"{}")
-    assert log.find(hour, {"f" * 16}) == [f"{hour}{0:040d}-{'f' * 16}.json"]
+    assert of_item("f" * 16) == [f"{hour}{0:040d}-{'f' * 16}.json"]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import scene
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.verification import hours
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import InputError
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.unit.pipeline_verify.verify_support import NOW, PARAMS, STREAM_ARN, TABLE_ARN, stream
+from tests.unit.pipeline_verify.verify_support import PARAMS, STREAM_ARN, TABLE_ARN, stream
 
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:123456789012:function:processor"
 MAPPING = {
@@ -160,13 +156,3 @@ def test_queue_names_tell_the_pipeline_and_the_run_and_fit():
     assert arn.startswith(f"arn:aws:sqs:us-east-1:123456789012:{found.queue_prefix}")
     assert len(arn.rpartition(":")[2]) <= 80
     assert found.queue_prefix != other.queue_prefix
-
-
-@given(st.integers(0, 200), st.integers(0, 200))
-def test_every_hour_of_a_run_is_looked_at_once(before, length):
-    start = NOW - timedelta(minutes=before)
-    end = start + timedelta(minutes=length)
-    found = hours(start, end, "audit/")
-
-    moments = [start + timedelta(minutes=minute) for minute in range(length + 1)]
-    assert found == list(dict.fromkeys(f"audit/{moment:%Y/%m/%d/%H}/" for moment in moments))
