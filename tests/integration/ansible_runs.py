@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,16 @@ from local_cloud import processes
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Marks all processes of a run that may be killed.
 RUN_VARIABLE = "CDC_TEST_RUN"
+
+
+def until(condition, what: str, seconds: float = 60):
+    """The condition's first true answer, polled: the local cloud has no event to wait for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
 @dataclass

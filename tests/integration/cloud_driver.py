@@ -86,18 +86,20 @@ class LocalCloud:
         return self._clients[key]
 
     def subscribed_queue(self, topic_arn: str, name: str) -> str:
-        """A new queue that gets what is published to the topic, as it is; its URL."""
-        sqs = self.client("sqs")
-        queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        """A new queue, FIFO for a FIFO topic, that gets what is published to the topic as it is; its URL."""
+        fifo = topic_arn.endswith(".fifo")
+        name += ".fifo" if fifo else ""
+        arn = f"arn:aws:sqs:{REGION}:000000000000:{name}"
         allowed = {
             "Effect": "Allow",
             "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        attributes = {"Policy": policy, **({"FifoQueue": "true"} if fifo else {})}
+        queue = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         self.client("sns").subscribe(
             TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
         )

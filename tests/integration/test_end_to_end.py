@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 import uuid
-from pathlib import Path
 
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import read_envelopes
-from ansible_runs import CHECKOUT, Project
+from ansible_runs import Project, until
 
 from tests.accounting import Pipeline
-from tests.leftovers import resources
 
 pytestmark = pytest.mark.cloud
 
@@ -23,26 +17,6 @@ MAPPING_TASK = "Connect the stream to the function"
 POLICY_TASK = "Create or adjust the custom policy"
 ALARMS_TASK = "Create or adjust the alarms"
 OUTPUTS_TASK = "Write the outputs"
-
-
-def until(condition, what: str, seconds: float = 60):
-    """The condition's first true answer, polled: the local cloud has no event to wait for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
-
-
-def one_pipeline(cloud, folder: Path, **options) -> Project:
-    return Project(cloud, folder, {"activities": {}}, **options)
-
-
-@pytest.fixture
-def fresh(cloud):
-    cloud.reset()
-    return cloud
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +212,7 @@ class TestADeployedEnvironment:
     def test_a_fifo_change_topic_keeps_the_changes_of_an_item_in_order_and_drops_what_comes_twice(self, three, cloud):
         outputs, sqs = three.outputs("readings"), cloud.client("sqs")
         assert outputs["change_topic_arn"].endswith(".fifo")
-        queue = subscribed_queue(cloud, outputs["change_topic_arn"], fifo=True)
+        queue = cloud.subscribed_queue(outputs["change_topic_arn"], f"test-{uuid.uuid4()}")
         for reading in range(5):
             item = {"SensorId": {"N": "7"}, "Reading": {"N": str(reading)}}
             cloud.client("dynamodb").put_item(TableName=outputs["table_name"], Item=item)
@@ -292,7 +266,7 @@ class TestADeployedEnvironment:
     def test_three_changes_of_one_item_within_a_second_are_three_objects_and_three_messages(self, three, cloud):
         outputs = three.outputs("activities")
         dynamodb, sqs = (cloud.client(service) for service in ("dynamodb", "sqs"))
-        queue = subscribed_queue(cloud, outputs["change_topic_arn"])
+        queue = cloud.subscribed_queue(outputs["change_topic_arn"], f"test-{uuid.uuid4()}")
         user = f"burst/{uuid.uuid4()} ü 🙂"
         for kind in ("LOGIN", "BROWSE", "LOGOUT"):
             item = {"UserId": {"S": user}, "ActivityId": {"S": "one"}, "ActivityType": {"S": kind}}
@@ -315,7 +289,7 @@ class TestADeployedEnvironment:
     def test_an_item_whose_images_pass_the_limit_is_audited_in_full_and_notified_by_claim_check(self, three, cloud):
         outputs = three.outputs("activities")
         dynamodb, sqs, s3 = (cloud.client(service) for service in ("dynamodb", "sqs", "s3"))
-        queue = subscribed_queue(cloud, outputs["change_topic_arn"])
+        queue = cloud.subscribed_queue(outputs["change_topic_arn"], f"test-{uuid.uuid4()}")
         user = f"large-{uuid.uuid4()}"
         for letter in "ab":
             item = {"UserId": {"S": user}, "ActivityId": {"S": "one"}, "Blob": {"S": letter * 200_000}}
@@ -357,195 +331,3 @@ def failure_rights(cloud, outputs: dict) -> dict[str, list]:
         for statement in document["Statement"]
         if "Failure" in statement["Sid"]
     }
-
-
-def subscribed_queue(cloud, topic_arn: str, fifo: bool = False) -> str:
-    """A queue that gets the topic's messages as they are."""
-    sqs, name = cloud.client("sqs"), f"test-{uuid.uuid4()}{'.fifo' if fifo else ''}"
-    arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
-    may_send = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
-    attributes = {"Policy": policy, **({"FifoQueue": "true"} if fifo else {})}
-    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    cloud.client("sns").subscribe(
-        TopicArn=topic_arn,
-        Protocol="sqs",
-        Endpoint=arn,
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    return url
-
-
-def test_check_mode_on_a_fresh_cloud_fails_nowhere_and_writes_nothing(fresh, tmp_path):
-    run = one_pipeline(fresh, tmp_path).run("deploy", "--check", "--diff").ok()
-    assert MAPPING_TASK in run.changed()
-    assert resources(fresh.endpoint) == {}
-
-
-def test_another_account_stops_before_any_write(fresh, tmp_path):
-    run = one_pipeline(fresh, tmp_path, expected_account_id="111111111111").run("deploy")
-    assert run.returncode != 0
-    assert "belong to account 000000000000" in run.failures()[0] and "111111111111" in run.failures()[0]
-    assert resources(fresh.endpoint) == {}
-    assert {action["action"] for action in fresh.actions("deployer")} <= {
-        "sts:GetCallerIdentity",
-        "iam:ListAccountAliases",
-    }
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"tumbling_window_in_seconds": 60, "parallelization_factor": 2}, "ddb_stream_pipeline_parallelization_factor"),
-        ({"maximum_record_age_in_seconds": 30}, "ddb_stream_pipeline_maximum_record_age_in_seconds"),
-        ({"read_capacity": 0}, "ddb_stream_pipeline_read_capacity"),
-        ({"failure_queue_name": "failures.fifo"}, "FIFO queue"),
-        ({"batchsize": 5}, "did you mean ddb_stream_pipeline_batch_size"),
-        ({"subscriptions": [{"protocol": "http", "endpoint": "http://example.com/"}]}, "https"),
-        ({"filter_criteria": ["{not json"]}, "ddb_stream_pipeline_filter_criteria"),
-    ],
-)
-def test_impossible_options_are_refused_before_the_first_call_to_aws(cloud, tmp_path, options, sentence):
-    before = len(cloud.actions("deployer"))
-    run = one_pipeline(cloud, tmp_path, **options).run("deploy")
-    assert run.returncode != 0
-    assert sentence in " ".join(run.failures())
-    assert len(cloud.actions("deployer")) == before
-
-
-def test_a_source_of_failure_records_that_there_is_not_is_refused(cloud, tmp_path):
-    run = one_pipeline(cloud, tmp_path).run("redrive", "-e", "redrive_source=buckets")
-    assert run.returncode != 0
-    assert "redrive_source must be queue or bucket, not buckets" in run.failures()[0]
-
-
-def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path):
-    project = one_pipeline(fresh, tmp_path, maximum_batching_window_in_seconds=0, failure_destination="bucket")
-    project.run("deploy").ok()
-    outputs = project.outputs("activities")
-    item = {"UserId": {"S": "kept"}, "ActivityId": {"S": "one"}}
-    fresh.client("dynamodb").put_item(TableName=outputs["table_name"], Item=item)
-    s3 = fresh.client("s3")
-    until(lambda: s3.list_objects_v2(Bucket=outputs["audit_bucket"]).get("KeyCount"), "the audit object")
-    s3.put_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven", Body=b"{}")
-
-    kept = project.run("teardown").ok()
-    buckets = [outputs["audit_bucket"], outputs["failure_bucket"]]
-    told = " ".join(str(result.get("msg")) for _name, _host, result in kept.tasks())
-    assert all(name in told for name in ("Kept the table", *buckets))
-    assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": buckets}
-    s3.delete_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven")
-    # An empty failure bucket holds nothing that could be lost.
-    assert project.run("teardown").ok().changed() == ["Remove the failure bucket"]
-    assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": [outputs["audit_bucket"]]}
-
-    project.run("deploy").ok()
-    assert fresh.client("dynamodb").get_item(TableName=outputs["table_name"], Key=item)["Item"] == item
-    assert project.outputs("activities")["stream_arn"] == outputs["stream_arn"]
-
-    project.run("teardown", "-e", "teardown_delete_data=true").ok()
-    assert resources(fresh.endpoint) == {}
-    assert not list((tmp_path / "build").rglob("*.json"))
-    assert project.run("teardown", "-e", "teardown_delete_data=true").ok().changed() == []
-
-
-def test_a_table_of_someone_else_is_attached_to_and_never_deleted(fresh, tmp_path):
-    dynamodb = fresh.client("dynamodb")
-    made = {
-        "TableName": "UserActivities-theirs",
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
-        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-        "BillingMode": "PAY_PER_REQUEST",
-        "Tags": [{"Key": "owner", "Value": "someone"}],
-    }
-    arn = dynamodb.create_table(**made)["TableDescription"]["TableArn"]
-
-    taken = one_pipeline(fresh, tmp_path, table_name="UserActivities-theirs", maximum_batching_window_in_seconds=0)
-    refused = taken.run("deploy")
-    assert refused.returncode != 0 and "cloudcdc:pipeline" in refused.failures()[0]
-    assert not dynamodb.describe_table(TableName="UserActivities-theirs")["Table"].get("StreamSpecification")
-
-    taken.options["table_attach"] = True
-    taken.run("deploy").ok()
-    taken.run("verify").ok()
-    table = dynamodb.describe_table(TableName="UserActivities-theirs")["Table"]
-    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert dynamodb.list_tags_of_resource(ResourceArn=arn)["Tags"] == made["Tags"]
-
-    taken.run("teardown", "-e", "teardown_delete_data=true").ok()
-    assert resources(fresh.endpoint) == {"table": ["UserActivities-theirs"]}
-
-
-def test_a_bucket_of_someone_else_is_refused_before_any_write_and_never_emptied(fresh, tmp_path):
-    s3 = fresh.client("s3")
-    s3.create_bucket(Bucket="activity-audit-finance")
-    s3.put_object(Bucket="activity-audit-finance", Key="2019.csv", Body=b"theirs")
-    project = one_pipeline(fresh, tmp_path, audit_bucket_name="activity-audit-finance")
-    for run in (project.run("deploy"), project.run("teardown", "-e", "teardown_delete_data=true")):
-        assert run.returncode != 0
-        assert "activity-audit-finance exists, but does not carry the tag cloudcdc:pipeline" in run.failures()[0]
-    assert resources(fresh.endpoint) == {"bucket": ["activity-audit-finance"]}
-    assert s3.get_object(Bucket="activity-audit-finance", Key="2019.csv")["Body"].read() == b"theirs"
-
-
-def test_a_pipeline_whose_derived_names_meet_anothers_neither_deploys_nor_tears_it_down(fresh, tmp_path):
-    first = Project(fresh, tmp_path / "first", {"eu-orders": {}}, environment="dev")
-    first.run("deploy").ok()
-    before = resources(fresh.endpoint)
-    second = Project(fresh, tmp_path / "second", {"orders": {}}, environment="dev-eu")
-    for run in (
-        second.run("deploy"),
-        second.run("teardown"),
-        second.run("teardown", "-e", "teardown_delete_data=true"),
-    ):
-        assert run.returncode != 0
-        assert "cloudcdc:pipeline=cdc/dev-eu/orders" in run.failures()[0]
-    assert resources(fresh.endpoint) == before
-
-
-def test_a_protected_table_stops_its_teardown_before_anything_is_removed(fresh, tmp_path):
-    project = one_pipeline(fresh, tmp_path, deletion_protection_enabled=True)
-    project.run("deploy").ok()
-    before = resources(fresh.endpoint)
-    run = project.run("teardown", "-e", "teardown_delete_data=true")
-    assert run.returncode != 0
-    assert "deletion protection" in run.failures()[0]
-    assert resources(fresh.endpoint) == before
-
-
-@pytest.mark.parametrize("tasks_done", [3, 6, 9, 12, 15])
-def test_a_deploy_killed_at_any_moment_is_completed_by_the_next(fresh, tmp_path, tasks_done):
-    project = one_pipeline(fresh, tmp_path)
-    killed_after(project, tasks_done)
-    project.run("deploy").ok()
-    assert project.run("deploy").ok().changed() == []
-    fresh.client("lambda").get_event_source_mapping(UUID=project.outputs("activities")["event_source_mapping_uuid"])
-
-
-def killed_after(project: Project, tasks: int) -> None:
-    """Start a deploy, and kill -9 it with everything it started while the task after the given count runs."""
-    deploy = subprocess.Popen(
-        project.command("deploy"),
-        cwd=CHECKOUT,
-        env=project.environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    begun = 0
-    for line in deploy.stdout:
-        begun += line.startswith("TASK [")
-        if begun > tasks + 1:
-            break
-    assert deploy.poll() is None, "the deploy ended before it could be killed"
-    os.killpg(deploy.pid, signal.SIGKILL)
-    deploy.wait()
-    deploy.stdout.close()
