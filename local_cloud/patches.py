@@ -152,9 +152,8 @@ def name_resources() -> None:
         if service == "lambda" and method == "POST" and path.rstrip("/").endswith("/functions"):
             name = iam_actions._safe_json_field(body, "FunctionName")
             return f"arn:aws:lambda:{region}:{account_id}:function:{name}" if name else "*"
-        if service == "monitoring" and (alarms := iam_actions._param(body, query_params, "AlarmNames")):
-            # DeleteAlarms: AWS decides about each; the modules delete one at a time, so the first is all.
-            return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{alarms[0]}"
+        if service == "monitoring":
+            return _of_cloudwatch(body, query_params, region, account_id)
         if service == "iam" and iam_actions._query_param(query_params, "Action") == "CreatePolicy":
             path_in_arn = iam_actions._query_param(query_params, "Path") or "/"
             return (
@@ -163,6 +162,20 @@ def name_resources() -> None:
         return "*"
 
     iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def _of_cloudwatch(body: bytes, query_params: dict[str, Any], region: str, account_id: str) -> str:
+    """The alarm or the dashboard, which has no region, that a call names.
+
+    Of many that are deleted at once, AWS decides about each; the modules delete one at a time, so the first is all.
+    """
+    from ministack.core import iam_actions
+
+    if alarms := iam_actions._param(body, query_params, "AlarmNames"):
+        return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{alarms[0]}"
+    dashboards = iam_actions._param(body, query_params, "DashboardNames")
+    dashboard = dashboards[0] if dashboards else iam_actions._param(body, query_params, "DashboardName")
+    return f"arn:aws:cloudwatch::{account_id}:dashboard/{dashboard}" if dashboard else "*"
 
 
 def _stream_of(iterator: str | None) -> str:

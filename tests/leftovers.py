@@ -31,6 +31,9 @@ def resources(endpoint: str) -> dict[str, list[str]]:
         "mapping": lambda: [each["UUID"] for each in lambda_.list_event_source_mappings()["EventSourceMappings"]],
         "log group": lambda: [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]],
         "alarm": lambda: [each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "dashboard": lambda: [
+            each["DashboardName"] for each in client("cloudwatch").list_dashboards()["DashboardEntries"]
+        ],
         "role": lambda: [role["RoleName"] for role in iam.list_roles()["Roles"] if role["Path"] == "/"],
         "policy": lambda: [each["Arn"] for each in iam.list_policies(Scope="Local")["Policies"] if each["Path"] == "/"],
     }

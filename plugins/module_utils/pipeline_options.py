@@ -25,7 +25,7 @@ _BUCKET_NAME = (
     re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?"),
     "3 to 63 lower case letters, digits, dots and hyphens, or nothing for a derived name",
 )
-# CreateFunction, CreateRole, CreatePolicy, CreateQueue and the rules for bucket names, as AWS has them.
+# CreateFunction, CreateRole, CreatePolicy, CreateQueue, PutDashboard and the rules for bucket names, as AWS has them.
 _NAMES = {
     "function_name": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 letters, digits, hyphens and underscores"),
     "role_name": (re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}"), "1 to 64 letters, digits and any of _+=,.@-"),
@@ -40,6 +40,7 @@ _NAMES = {
         re.compile(r"(?!AWS/)([A-Za-z0-9._/#:-]{1,255})?"),
         "up to 255 letters, digits and any of ._/#:-, not beginning with AWS/, or nothing for no metrics",
     ),
+    "dashboard_name": (re.compile(r"[A-Za-z0-9_-]{1,255}"), "1 to 255 letters, digits, hyphens and underscores"),
     "runtime": (re.compile(r"python3\.(1[1-9]|[2-9][0-9])"), "a Python runtime of 3.11 or newer, such as python3.13"),
 }
 

@@ -401,6 +401,9 @@ def test_a_policy_for_one_resource_holds_for_calls_that_name_it_in_the_body(own,
         "sns:ListTagsForResource": "arn:aws:sns:us-east-1:000000000000:scoped-*",
         "iam:CreatePolicy": "arn:aws:iam::000000000000:policy/scoped-*",
         "cloudwatch:DeleteAlarms": "arn:aws:cloudwatch:us-east-1:000000000000:alarm:scoped-*",
+        "cloudwatch:PutDashboard": "arn:aws:cloudwatch::000000000000:dashboard/scoped-*",
+        "cloudwatch:GetDashboard": "arn:aws:cloudwatch::000000000000:dashboard/scoped-*",
+        "cloudwatch:DeleteDashboards": "arn:aws:cloudwatch::000000000000:dashboard/scoped-*",
     }
     statements = [{"Effect": "Allow", "Action": action, "Resource": arn} for action, arn in scoped.items()]
     own.client("sns").create_topic(Name="scoped-topic")
@@ -416,6 +419,16 @@ def test_a_policy_for_one_resource_holds_for_calls_that_name_it_in_the_body(own,
         cloudwatch = own.client("cloudwatch", "deployer")
         cloudwatch.delete_alarms(AlarmNames=["scoped-alarm"])
         refused(cloudwatch.delete_alarms, AlarmNames=["other-alarm"])
+        body = {"DashboardBody": json.dumps({"widgets": []})}
+        cloudwatch.put_dashboard(DashboardName="scoped-dashboard", **body)
+        cloudwatch.get_dashboard(DashboardName="scoped-dashboard")
+        cloudwatch.delete_dashboards(DashboardNames=["scoped-dashboard"])
+        for call, named in (
+            (cloudwatch.put_dashboard, {"DashboardName": "other-dashboard", **body}),
+            (cloudwatch.get_dashboard, {"DashboardName": "other-dashboard"}),
+            (cloudwatch.delete_dashboards, {"DashboardNames": ["other-dashboard"]}),
+        ):
+            assert refused(call, **named)["Code"] == "AccessDeniedException"
         tags = [{"Key": "a", "Value": "b"}]
         arn = "arn:aws:dynamodb:us-east-1:000000000000:table/{}"
         dynamodb = own.client("dynamodb", "deployer")
@@ -474,6 +487,8 @@ def test_bare_ministack_still_decides_otherwise(bare, tmp_path):
     last = [(action["action"], action["resource"]) for action in bare.actions()][-2:]
     assert last[0][0] == "lambda:ListEventSourceMappings", "names a neighbour's action: name_lambda_actions"
     assert last[1][1] == "*", "decides about '*': name_resources"
+    bare.client("cloudwatch").put_dashboard(DashboardName="bare", DashboardBody=json.dumps({"widgets": []}))
+    assert bare.actions()[-1]["resource"] == "*", "decides about '*': name_resources, _of_cloudwatch"
     iam = bare.client("iam")
     arn = iam.create_policy(PolicyName="bare", PolicyDocument=json.dumps(statement(["s3:GetObject"])))["Policy"]["Arn"]
     unknown = refused(iam.set_default_policy_version, PolicyArn=arn, VersionId="v1")

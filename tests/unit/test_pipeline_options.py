@@ -92,6 +92,7 @@ def test_every_default_is_documented_with_the_same_value():
         ({"function_name": "f" * 65}, "ddb_stream_pipeline_function_name"),
         ({"role_name": "has space"}, "ddb_stream_pipeline_role_name"),
         ({"custom_policy_name": ""}, "ddb_stream_pipeline_custom_policy_name"),
+        ({"dashboard_name": "orders.eu"}, "ddb_stream_pipeline_dashboard_name"),
         ({"failure_queue_name": "q" * 81}, "ddb_stream_pipeline_failure_queue_name"),
         ({"audit_bucket_name": "Bad_Bucket"}, "ddb_stream_pipeline_audit_bucket_name"),
         ({"runtime": "python3.9"}, "ddb_stream_pipeline_runtime"),
