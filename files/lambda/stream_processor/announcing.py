@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from .change import Change
 from .config import DIGEST, PER_CHANGE, Settings
-from .digest import build_digest, digest_id, whereabouts
+from .digest import build_digest, whereabouts
+from .layout import batch_hash
 from .notification import Notification, build_notification
 from .transport import Message, Order
 
@@ -121,7 +122,7 @@ class Digest:
         settings = self._settings
         audit = whereabouts(settings.bucket, settings.prefix, settings.layout, audited) if audited else None
         note = build_digest(envelopes, audit)
-        order = Order("digest", digest_id(envelopes)) if settings.fifo else None
+        order = Order("digest", batch_hash(envelopes)) if settings.fifo else None
         return [Parcel([Part(tuple(changes), _message(note, order), note.size)], note.size)]
 
 

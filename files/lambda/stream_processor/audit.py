@@ -35,6 +35,9 @@ class AuditObject:
 class PerChange:
     """One JSON object a change."""
 
+    #: Whether objects are complete only when all changes are there.
+    in_bulk = False
+
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
@@ -50,6 +53,8 @@ class PerChange:
 
 class PerBatch:
     """One gzip NDJSON object for the changes of an hour. The same in form as :class:`PerChange`."""
+
+    in_bulk = True
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -43,8 +42,3 @@ def whereabouts(bucket: str, prefix: str, layout: str, audited: Iterable[tuple[d
     if layout == PER_BATCH:
         return {"bucket": bucket, "keys": sorted({key for _unused, key in audited})}
     return {"bucket": bucket, "prefixes": sorted({hour_prefix(envelope, prefix) for envelope, _unused in audited})}
-
-
-def digest_id(envelopes: Iterable[dict[str, Any]]) -> str:
-    """What a FIFO topic knows the digest by: the same changes make the same one."""
-    return hashlib.sha256("\n".join(envelope["eventID"] for envelope in envelopes).encode("utf-8")).hexdigest()

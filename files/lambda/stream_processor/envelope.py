@@ -29,6 +29,8 @@ _END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # what a date can tell
 class MalformedRecord(ValueError):
     """A record without what every DynamoDB stream record has."""
 
+    tellable = True  # in the log: the text holds nothing of the record
+
 
 def to_envelope(record: dict[str, Any]) -> dict[str, Any]:
     """The envelope of one stream record; MalformedRecord when the record cannot be one."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .envelope import item_hash
@@ -30,8 +30,14 @@ def per_change(envelope: dict[str, Any], prefix: str, item: str = "") -> str:
 def per_batch(envelopes: Sequence[dict[str, Any]], prefix: str) -> str:
     """One object for these changes, all of one hour: the same changes in the same order have the same name."""
     numbers = sorted(_padded(envelope) for envelope in envelopes)
-    identity = hashlib.sha256("\n".join(envelope["eventID"] for envelope in envelopes).encode("utf-8")).hexdigest()
-    return f"{hour_prefix(envelopes[0], prefix)}{numbers[0]}-{numbers[-1]}-{identity[:16]}.ndjson.gz"
+    identity = batch_hash(envelopes)[:16]
+    return f"{hour_prefix(envelopes[0], prefix)}{numbers[0]}-{numbers[-1]}-{identity}.ndjson.gz"
+
+
+def batch_hash(envelopes: Iterable[dict[str, Any]]) -> str:
+    """The SHA-256, in hex, over the changes' ``eventID`` in their order."""
+    identities = "\n".join(envelope["eventID"] for envelope in envelopes)
+    return hashlib.sha256(identities.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _padded(envelope: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .envelope import MalformedRecord
 from .transport import TransportError
 
 
 class DrillRefused(Exception):
     """A failure drill has this item refused; it says so in the function's own configuration."""
+
+    tellable = True
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ def failure(number: str, stage: str, exc: Exception) -> Failure:
         out_of_time = exc.error_type == "OutOfTime"
         stage = "deadline" if out_of_time else stage
         return Failure(number, stage, exc.error_type, exc.aws_code, aws_message=exc.aws_message)
-    # By name: without rules their package is not even imported.
-    if isinstance(exc, (MalformedRecord, DrillRefused)) or type(exc).__name__ == "RuleFailed":
+    if getattr(exc, "tellable", False):  # its text holds nothing of the item
         return Failure(number, stage, type(exc).__name__, detail=str(exc))
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return Failure(number, stage, type(exc).__name__, detail=f"{Path(frame.filename).name}:{frame.lineno}")

@@ -25,8 +25,10 @@ from .workers import Calls, Done
 if TYPE_CHECKING:
     from .processor import Processor
 
-#: Objects begun for each thread: the one that it writes, and one that waits, so that it is never idle.
+#: Calls begun for each thread: the one that it makes, and one that waits, so that it is never idle.
 _AHEAD = 2
+#: How long calls behind the cut are waited for, when all before it is done (seconds).
+_DRAIN_SECONDS = 1.0
 _AUDITED, _FINISHED = 1, 2
 
 
@@ -37,10 +39,12 @@ class Clock:
         now, remaining = time.monotonic(), remaining_ms / 1000
         # A tenth is left for what hangs and for the answer; no more than two seconds.
         work = remaining - min(2.0, remaining / 10)
+        #: Objects of many changes are begun when all are prepared, so that must not take all the time.
+        self.prepare_until = now + work * 0.5
         #: Objects get three quarters, so that what is audited can be announced before the end.
         self.audit_until, self.until = now + work * 0.75, now + work
-        #: By then every call has timed out, unless it hangs in a name look-up.
-        self.wait_until = now + (work + remaining) / 2
+        #: By then such calls have timed out, unless they hang in a name look-up.
+        self.audit_wait_until, self.wait_until = now + work * 0.8, now + (work + remaining) / 2
 
 
 class Run:
@@ -53,34 +57,42 @@ class Run:
         self._layout = LAYOUTS[settings.layout](settings.prefix)
         self._announcer = MODES[settings.notification_mode](settings)
         self._calls = Calls(processor.workers)
+        self._most_open = _AHEAD * settings.concurrency
         self._objects: InOrder[AuditObject] = InOrder()
         self._parcels: InOrder[Parcel] = InOrder()
-        self._being_written = 0
+        self._open_objects = self._open_parcels = 0  # begun, or waiting for others of their items
         self._changes: list[Change] = []  # those prepared so far
         self._complete = False  # whether all are that are to be
+        self._audits_over = False
         self._state = bytearray(len(records))
         self._told = 0  # so many of the changes the announcer has
         self._outbox: deque[Parcel] = deque()
-        self._front, self._cut = 0, len(records)
+        # How far all are audited, how far all are finished, and where the work ends.
+        self._front, self._finished, self._cut = 0, 0, len(records)
         self._outcome = Outcome()
 
     def go(self) -> Outcome:
         """Do it all, or as much as can be done."""
         while self._begin_what_can_be():
-            done = self._calls.next(self._clock.wait_until - time.monotonic())
+            done = self._calls.next(self._wait_until() - time.monotonic())
             if done is None:
-                self._give_up()
-                break
-            if isinstance(done.task, AuditObject):
+                if self._audits_over or self._is_finished():
+                    break
+                # Objects hang. What is audited before them can still be announced.
+                self._audits_over = True
+                self._out_of_time(self._front)
+            elif isinstance(done.task, AuditObject):
                 self._written(done)
             else:
                 self._published(done)
+        # Normally there is nothing left; what is, for whatever reason, is never passed off as done.
+        if not self._is_finished():
+            self._out_of_time(self._finished)
         return self._summed_up()
 
     def _begin_what_can_be(self) -> bool:
         """Whether there is anything to wait for then."""
-        most = _AHEAD * self._settings.concurrency
-        while len(self._changes) < self._cut and self._being_written < most:
+        while len(self._changes) < self._cut and self._open_objects < self._most_open:
             self._prepare(len(self._changes))
         if len(self._changes) >= self._cut and not self._complete:
             self._complete = True
@@ -88,10 +100,21 @@ class Run:
         self._announce()
         return self._calls.in_flight > 0
 
+    def _is_finished(self) -> bool:
+        while self._finished < self._cut and self._state[self._finished] == _FINISHED:
+            self._finished += 1
+        return self._finished >= self._cut and not self._open_parcels
+
+    def _wait_until(self) -> float:
+        if self._is_finished():
+            return min(time.monotonic() + _DRAIN_SECONDS, self._clock.wait_until)
+        return self._clock.wait_until if self._audits_over else self._clock.audit_wait_until
+
     def _prepare(self, position: int) -> None:
         number = self._numbers[position]
-        if time.monotonic() >= self._clock.audit_until:
-            self._fail(position, failure(number, "deadline", TransportError("OutOfTime")))
+        until = self._clock.prepare_until if self._layout.in_bulk else self._clock.audit_until
+        if time.monotonic() >= until:
+            self._out_of_time(position)
             return
         change = prepare(position, self._records[position], number, self._settings, self._processor.rules)
         if isinstance(change, Failure):
@@ -112,11 +135,11 @@ class Run:
 
     def _begin_objects(self, objects: list[AuditObject]) -> None:
         for each in objects:
+            self._open_objects += 1
             if self._objects.add(each, each.items):
                 self._begin_object(each)
 
     def _begin_object(self, each: AuditObject) -> None:
-        self._being_written += 1
         self._calls.start(each, lambda: self._write(each))
 
     def _write(self, each: AuditObject) -> bool | None:
@@ -127,7 +150,7 @@ class Run:
         return self._transport.put_object_if_absent(bucket, each.key, each.body(), each.content_type, until)
 
     def _written(self, done: Done) -> None:
-        self._being_written -= 1
+        self._open_objects -= 1
         if done.error is None and done.result is None:
             return
         self._count_call("s3", done)
@@ -150,17 +173,28 @@ class Run:
     # --- announcement
 
     def _announce(self) -> None:
-        """Send what is audited without a gap."""
+        """Send what is audited without a gap, no more at a time than there are threads for.
+
+        Making the messages of a large batch takes a while, so it stops when there is something to be taken in.
+        """
         while self._front < self._cut and self._state[self._front]:
             self._front += 1
-        while self._told < min(self._cut, len(self._changes)) and self._may_be_told(self._changes[self._told]):
-            self._tell(self._changes[self._told])
+        self._send()
+        while self._has_room() and self._told < min(self._cut, len(self._changes)):
+            change = self._changes[self._told]
+            if not self._may_be_told(change):
+                break
+            if time.monotonic() >= self._clock.until:
+                self._out_of_time(self._told)
+                break
+            self._tell(change)
+            self._send()
         if self._complete and self._told >= self._cut:
             self._outbox += self._announcer.rest()
-        while self._outbox and self._front >= min(self._outbox[0].last + 1, self._cut):
-            parcel = self._outbox.popleft()
-            if self._parcels.add(parcel, parcel.items):
-                self._begin_parcel(parcel)
+            self._send()
+
+    def _has_room(self) -> bool:
+        return len(self._outbox) + self._open_parcels < self._most_open and not self._calls.have_ended()
 
     def _may_be_told(self, change: Change) -> bool:
         """Messages are made while objects are being written, where the text for them is there already."""
@@ -175,6 +209,13 @@ class Run:
         except Exception as exc:
             self._fail(change.position, failure(self._numbers[change.position], "notify", exc))
 
+    def _send(self) -> None:
+        while self._outbox and self._front >= min(self._outbox[0].last + 1, self._cut):
+            parcel = self._outbox.popleft()
+            self._open_parcels += 1
+            if self._parcels.add(parcel, parcel.items):
+                self._begin_parcel(parcel)
+
     def _begin_parcel(self, each: Parcel) -> None:
         self._calls.start(each, lambda: self._publish(each))
 
@@ -184,6 +225,7 @@ class Run:
         return self._transport.publish(self._settings.topic_arn, messages, self._clock.until) if messages else []
 
     def _published(self, done: Done) -> None:
+        self._open_parcels -= 1
         parts = done.task.parts
         if done.error or done.result:
             self._count_call("sns", done)
@@ -207,12 +249,9 @@ class Run:
         if position < self._cut:
             self._cut, self._outcome.failure = position, why
 
-    def _give_up(self) -> None:
-        """Calls hang beyond their time: what is not finished by now comes again."""
-        for position in range(self._cut):
-            if self._state[position] != _FINISHED:
-                self._fail(position, failure(self._numbers[position], "deadline", TransportError("OutOfTime")))
-                break
+    def _out_of_time(self, position: int) -> None:
+        if position < self._cut:
+            self._fail(position, failure(self._numbers[position], "deadline", TransportError("OutOfTime")))
 
     def _count_call(self, service: str, done: Done) -> None:
         self._outcome.calls[service] += 1

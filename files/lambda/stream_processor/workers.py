@@ -33,13 +33,21 @@ class Workers:
     def submit(self, call: Callable[[], None]) -> None:
         """Have the call made as soon as a thread is free. It must not raise."""
         with self._lock:
+            if self._threads < min(self._unfinished + 1, self.most):
+                self._start_another()
             self._unfinished += 1
-            another = self._threads < min(self._unfinished, self.most)
-            self._threads += another
         self._calls.put(call)
-        if another:
-            # A daemon: one that hangs in a name look-up must not keep the process from ending.
-            threading.Thread(target=self._work, daemon=True).start()
+
+    def _start_another(self) -> None:
+        # A daemon: one that hangs in a name look-up must not keep the process from ending.
+        thread = threading.Thread(target=self._work, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no room for another one; those that are there do the work
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def close(self) -> None:
         """Let the threads end once they have nothing left to do."""
@@ -66,6 +74,10 @@ class Calls:
         """Have ``call`` made for ``task``."""
         self.in_flight += 1
         self._workers.submit(lambda: self._ended.put(_made(task, call)))
+
+    def have_ended(self) -> bool:
+        """Whether there is a call that has ended and was not asked for yet."""
+        return not self._ended.empty()
 
     def next(self, timeout: float) -> Done | None:
         """The next call that ends, or None when none does within the time (seconds)."""

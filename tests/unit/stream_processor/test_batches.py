@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import io
 import json
 import threading
@@ -269,26 +270,107 @@ def test_a_batch_without_records_is_done():
     assert run([], FakeTransport())[0] == {"batchItemFailures": []}
 
 
-class Slow:
-    """Holds the calls of a stage up until time is over, from a change on."""
-
-    def __init__(self, stage, number, seconds):
-        self._held, self._number, self._seconds = stage, number, seconds
-
-    def __call__(self, stage, number):
-        if stage == self._held and int(number) >= int(self._number):
-            time.sleep(self._seconds)
-            return TransportError("Timeout")
-        return None
+def many(count):
+    return [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(count)]
 
 
-def test_when_time_runs_out_the_rest_is_reported_instead_of_timing_out():
-    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(40)]
-    transport = FakeTransport(Slow("audit", numbers_of(batch)[30], 0.25))
-    answer, (failure, line) = run(batch, transport, FakeContext(remaining=300))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(batch)[30]}]}
-    assert sorted(transport.notified()) == numbers_of(batch)[:30]
-    assert (failure["stage"], line["notified"], line["failures"]) == ("audit", 30, 10)
+@pytest.fixture
+def hanging():
+    """A ``fail`` that hangs in a stage from a change on, until the test is over."""
+    released = threading.Event()
+
+    def hang(stage, number):
+        return lambda at, of: released.wait(30) and None if at == stage and int(of) >= int(number) else None
+
+    yield hang
+    released.set()
+
+
+def test_when_time_runs_out_what_is_audited_is_announced_and_the_rest_reported(hanging):
+    batch = many(38)
+    numbers = numbers_of(batch)
+    transport = FakeTransport(hanging("audit", numbers[35]))
+    before = time.monotonic()
+    answer, (failure, line) = run(batch, transport, FakeContext(remaining=1500))
+    assert time.monotonic() - before < 20
+    assert answer == {"batchItemFailures": [{"itemIdentifier": numbers[35]}]}
+    assert sorted(transport.notified()) == numbers[:35]
+    assert (failure["stage"], failure["error_type"]) == ("deadline", "OutOfTime")
+    assert (line["notified"], line["failures"]) == (35, 3)
+
+
+def test_a_digest_too_tells_of_what_is_audited_when_objects_hang(hanging):
+    batch = many(3)
+    transport = FakeTransport(hanging("audit", numbers_of(batch)[2]))
+    made = processor(transport, notification_mode="digest")
+    outcome = made.process(batch, FakeContext(remaining=500).get_remaining_time_in_millis)
+    assert outcome.batch_item_failures == [{"itemIdentifier": numbers_of(batch)[2]}]
+    assert json.loads(transport.notifications[0].message)["counts"] == {"INSERT": 2}
+
+
+@both_layouts
+@pytest.mark.parametrize("what", ["stream_processor.run.prepare", "stream_processor.announcing.build_notification"])
+def test_however_slow_the_function_itself_is_it_gets_on_and_ends_in_time(layout, what, monkeypatch):
+    """With little CPU the work on the records takes the time, not AWS."""
+    module, name = what.rsplit(".", 1)
+    module = importlib.import_module(module)
+    quick = getattr(module, name)
+
+    def slow(*given):
+        time.sleep(0.02)
+        return quick(*given)
+
+    monkeypatch.setattr(module, name, slow)
+    batch, transport = many(400), FakeTransport()
+    before = time.monotonic()
+    answer, (_failure, line) = run(batch, transport, FakeContext(remaining=1000), layout=layout)
+    assert time.monotonic() - before < 6  # all of it would take 8 s
+    done = numbers_of(batch).index(answer["batchItemFailures"][0]["itemIdentifier"])
+    assert done > 0
+    assert line["failures"] == 400 - done
+    assert set(numbers_of(batch)[:done]) <= set(transport.notified()) & transport.audited()
+
+
+def test_calls_behind_a_failure_are_not_waited_for_long(hanging):
+    batch = many(3)
+    first, last = numbers_of(batch)[0], numbers_of(batch)[2]
+    hang = hanging("audit", last)
+    refused = TransportError("ClientError", "AccessDenied")
+    transport = FakeTransport(lambda stage, number: refused if number == first else hang(stage, number))
+    before = time.monotonic()
+    answer, (failure, _line) = run(batch, transport, FakeContext(remaining=60_000))
+    assert time.monotonic() - before < 30
+    assert answer == {"batchItemFailures": [{"itemIdentifier": first}]}
+    assert failure["aws_code"] == "AccessDenied"
+
+
+def test_an_environment_without_room_for_more_threads_uses_those_it_has(monkeypatch):
+    made = processor(FakeTransport(), concurrency=3)
+    start, started = threading.Thread.start, []
+
+    def refuse_all_but_one(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_all_but_one)
+    for _batch in range(2):
+        outcome = made.process(many(20), FakeContext().get_remaining_time_in_millis)
+        assert (outcome.failure, outcome.notified) == (None, 20)
+    made.close()
+    assert len(started) == 1
+
+
+def test_without_any_thread_the_batch_fails_and_the_next_one_is_done(monkeypatch):
+    made = processor(FakeTransport(), concurrency=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda _thread: (_ for _ in ()).throw(RuntimeError("no thread")))
+        with pytest.raises(RuntimeError, match="no thread"):
+            made.process(many(2), FakeContext().get_remaining_time_in_millis)
+    outcome = made.process(many(2), FakeContext().get_remaining_time_in_millis)
+    made.close()
+    assert (outcome.failure, outcome.notified) == (None, 2)
 
 
 @both_layouts
@@ -301,14 +383,10 @@ def test_without_time_nothing_is_begun_and_all_is_reported(layout):
 
 
 @pytest.mark.parametrize("stage", ["audit", "notify"])
-def test_a_call_that_hangs_beyond_its_time_does_not_hold_the_answer_up(stage):
-    released = threading.Event()
-    transport = FakeTransport(lambda at, number: released.wait(30) and None if at == stage else None)
+def test_a_call_that_hangs_beyond_its_time_does_not_hold_the_answer_up(stage, hanging):
     before = time.monotonic()
-    try:
-        answer, (failure, _unused) = run(three(), transport, FakeContext(remaining=200))
-    finally:
-        released.set()
+    transport = FakeTransport(hanging(stage, 0))
+    answer, (failure, _unused) = run(three(), transport, FakeContext(remaining=200))
     assert time.monotonic() - before < 20
     assert answer == {"batchItemFailures": [{"itemIdentifier": numbers_of(three())[0]}]}
     assert (failure["stage"], failure["error_type"]) == ("deadline", "OutOfTime")
@@ -326,7 +404,7 @@ def test_what_an_earlier_batch_left_hanging_does_not_count_for_the_next():
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_no_more_calls_are_made_at_once_than_configured(concurrency):
-    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(25)]
+    batch = many(25)
     lock, now, most = threading.Lock(), [0], [0]
 
     class Counting(FakeTransport):
@@ -358,7 +436,7 @@ def test_no_more_calls_are_made_at_once_than_configured(concurrency):
 
 
 def test_a_hundred_changes_are_a_hundred_puts_and_ten_publishes():
-    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(100)]
+    batch = many(100)
     transport = FakeTransport()
     _unused, (line,) = run(batch, transport)
     assert sorted(transport.requests) == [("s3", 1)] * 100 + [("sns", 10)] * 10
@@ -366,7 +444,7 @@ def test_a_hundred_changes_are_a_hundred_puts_and_ten_publishes():
 
 
 def test_a_hundred_changes_of_one_hour_are_one_object():
-    batch = [make_record({"Id": {"S": str(at)}}, number=10**20 + at) for at in range(100)]
+    batch = many(100)
     transport = FakeTransport()
     _unused, (line,) = run(batch, transport, layout="per_batch")
     assert sorted(transport.requests) == [("s3", 100)] + [("sns", 10)] * 10

@@ -143,9 +143,7 @@ def test_the_log_level_decides_what_is_written(level, shown, capsys):
 
 @pytest.mark.parametrize(("level", "told"), [("DEBUG", True), ("INFO", False)])
 def test_awss_own_message_which_may_name_objects_is_told_at_debug_alone(level, told, capsys):
-    error = TransportError(
-        "ClientError", "AccessDenied", "not authorized to perform s3:PutObject on a/1.json"
-    )
+    error = TransportError("ClientError", "AccessDenied", "not authorized to perform s3:PutObject on a/1.json")
     transport = FakeTransport(fail_at("audit", sample("insert")["dynamodb"]["SequenceNumber"], error))
     handle({"Records": [sample("insert")]}, FakeContext(), processor(transport), Log(level))
     failure = json.loads(capsys.readouterr().out.splitlines()[0])

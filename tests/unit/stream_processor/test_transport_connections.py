@@ -129,6 +129,34 @@ def test_a_silent_server_is_given_up_and_tried_again(aws, monkeypatch):
     assert len(aws.pauses) == 1
 
 
+def test_a_slow_server_gets_twice_the_time_at_each_further_attempt(aws, monkeypatch):
+    granted = []
+    until = http.Pool._until
+    monkeypatch.setattr(
+        http.Pool, "_until", lambda self, seconds, deadline: granted.append(seconds) or until(self, seconds, deadline)
+    )
+    aws.server.replies(*[Reply(503)] * 3)
+    assert aws.put(body=b"") is True
+    assert [seconds for seconds in granted if seconds >= 3][-4:] == [3, 6, 12, 24]
+
+
+def test_what_comes_unasked_is_not_taken_for_the_next_answer(aws):
+    """It would pass a refused object off as written."""
+
+    def twice(connection, over):
+        connection.sendall(Reply().to_bytes())
+        over.wait(0.1)
+        connection.sendall(Reply().to_bytes())
+        over.wait()
+
+    aws.server.replies(twice, Reply(403))
+    assert aws.put() is True
+    time.sleep(0.3)
+    with pytest.raises(TransportError, match="403"):
+        aws.put()
+    assert connections(aws) == [1, 2]
+
+
 def test_a_silent_server_is_given_up_at_the_deadline(aws):
     aws.server.replies(silence)
     with pytest.raises(TransportError) as failed:

@@ -21,8 +21,9 @@ class Attempts:
         self.failures = list(failures)
         self.made = 0
 
-    def __call__(self):
+    def __call__(self, attempt):
         self.made += 1
+        assert attempt.number == self.made
         if self.failures:
             raise self.failures.pop(0)
         return "done"
@@ -69,7 +70,7 @@ def test_no_attempt_begins_at_the_deadline_or_later(seconds, throttles, share, t
     begun = []
     failures = [Passing(ERROR, throttled) for throttled in throttles]
 
-    def attempt():
+    def attempt(_this):
         begun.append(time.now)
         time.now += takes
         if failures:

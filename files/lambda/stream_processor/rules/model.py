@@ -25,10 +25,10 @@ _Condition = Callable[[Change], bool]
 class RuleFailed(Exception):
     """A rule could not be decided. Names the rule and the kind of trouble, and holds nothing of the item."""
 
+    tellable = True  # in the function's log
+
     def __init__(self, rule: str, trouble: str):
         super().__init__(f"{rule}: {trouble}")
-        self.rule = rule
-        self.trouble = trouble
 
 
 @dataclass(frozen=True)

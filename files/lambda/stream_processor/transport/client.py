@@ -16,7 +16,7 @@ from .answers import BadAnswer, error_told
 from .endpoints import Endpoint, s3_endpoint, sns_endpoint
 from .http import Answer, Pool, Tls, request_head
 from .interface import Message, TransportError
-from .retries import Clock, Passing
+from .retries import Attempt, Clock, Passing
 from .sigv4 import Credentials, Request, signed_headers
 
 
@@ -43,8 +43,8 @@ class AwsTransport:
         endpoint = self._endpoint(region, bucket)
         request = s3.put_if_absent(endpoint, key, body, content_type)
 
-        def attempt() -> bool:
-            answer = self._send(endpoint, request, region, "s3", deadline)
+        def attempt(this: Attempt) -> bool:
+            answer = self._send(endpoint, request, region, "s3", this)
             # The name belongs to this change alone, so what is there is this change, written by an earlier attempt.
             if answer.status == 412:
                 return False
@@ -57,9 +57,9 @@ class AwsTransport:
         results: list[TransportError | None] = [TransportError("OutOfTime")] * len(messages)
         waiting = list(range(len(messages)))
 
-        def attempt() -> None:
+        def attempt(this: Attempt) -> None:
             try:
-                refusals = self._publish(topic_arn, [messages[position] for position in waiting], deadline)
+                refusals = self._publish(topic_arn, [messages[position] for position in waiting], this)
             except (Passing, TransportError) as failed:
                 for position in waiting:
                     results[position] = failed.error if isinstance(failed, Passing) else failed
@@ -80,7 +80,7 @@ class AwsTransport:
             retries.call(attempt, deadline, self._clock)
         return results
 
-    def _publish(self, topic_arn: str, messages: list[Message], deadline: float) -> list[sns.Refusal | None]:
+    def _publish(self, topic_arn: str, messages: list[Message], attempt: Attempt) -> list[sns.Refusal | None]:
         """One attempt at one or more messages."""
         region = topic_arn.split(":")[3]
         endpoint = self._endpoint(region)
@@ -89,19 +89,19 @@ class AwsTransport:
             request = sns.publish(endpoint, topic_arn, messages[0])
         else:
             request = sns.publish_batch(endpoint, topic_arn, messages)
-        answer = self._send(endpoint, request, region, "sns", deadline)
+        answer = self._send(endpoint, request, region, "sns", attempt)
         _raise_for_error(answer)
         try:
             return sns.read_published(answer.body) if alone else sns.read_batch(answer.body, len(messages))
         except BadAnswer:
             raise Passing(TransportError("InvalidResponse")) from None
 
-    def _send(self, endpoint: Endpoint, request: Request, region: str, service: str, deadline: float) -> Answer:
+    def _send(self, endpoint: Endpoint, request: Request, region: str, service: str, attempt: Attempt) -> Answer:
         """One attempt, signed with the credentials and the time of now."""
         headers = signed_headers(request, self._credentials(), region, service, self._now())
         head = request_head(request.method, request.path, headers, len(request.body))
         try:
-            return self._pool(endpoint).exchange(head, request.body, deadline)
+            return self._pool(endpoint).exchange(head, request.body, attempt)
         except ssl.SSLCertVerificationError:
             raise TransportError("CertificateError") from None
         except TimeoutError:

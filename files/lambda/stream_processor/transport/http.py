@@ -14,15 +14,18 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from .answers import BadAnswer
 from .endpoints import Endpoint
 from .interface import TransportError
+from .retries import Attempt
 
 _CONNECT_SECONDS = 1
-_ANSWER_SECONDS = 3  # also for the TLS handshake
+_HANDSHAKE_SECONDS = 10  # at 128 MB a function has a fourteenth of a CPU for all its handshakes
+_ANSWER_SECONDS = 3  # of a first attempt; each further one has twice the time
 _BYTES_A_SECOND = 1_000_000  # a body may be sent as slowly as that
 
 _HEAD_MAX = 64 * 1024
@@ -74,6 +77,17 @@ class Connection:
         except OSError:
             raise Stale from None
         return self._read(until)
+
+    def is_silent(self) -> bool:
+        """Whether nothing came since the last answer: neither the end, nor what would be taken for the next answer."""
+        self._sock.setblocking(False)
+        try:
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
 
     def close(self) -> None:
         self._sock.close()
@@ -180,9 +194,10 @@ class Pool:
         self._monotonic = monotonic
         self._idle: list[Connection] = []  # append and pop are atomic
 
-    def exchange(self, head: bytes, body: bytes, deadline: float) -> Answer:
-        """One request, sent once more over a new connection when a kept one turns out to be closed."""
-        seconds = _ANSWER_SECONDS + len(body) / _BYTES_A_SECOND
+    def exchange(self, head: bytes, body: bytes, attempt: Attempt) -> Answer:
+        """One attempt's request, sent once more over a new connection when a kept one turns out to be closed."""
+        seconds = _ANSWER_SECONDS * 2 ** (attempt.number - 1) + len(body) / _BYTES_A_SECOND
+        deadline = attempt.deadline
         kept = self._kept()
         if kept:
             try:
@@ -207,10 +222,13 @@ class Pool:
         return answer
 
     def _kept(self) -> Connection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if connection.is_silent():
+                    return connection
+                connection.close()
+        return None
 
     def _forget(self) -> None:
         """Close what is idle: Lambda froze this process, perhaps for long, and then they ended together."""
@@ -223,7 +241,7 @@ class Pool:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:
-                sock.settimeout(_left(self._until(_ANSWER_SECONDS, deadline), self._monotonic))
+                sock.settimeout(_left(self._until(_HANDSHAKE_SECONDS, deadline), self._monotonic))
                 sock = tls.wrap_socket(sock, server_hostname=self._endpoint.host)
         except BaseException:
             sock.close()

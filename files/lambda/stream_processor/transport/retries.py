@@ -27,6 +27,7 @@ _PASSING = {
     "ConditionalRequestConflict",  # S3: another write of the same name is under way
     "InternalError",
     "OperationAborted",
+    "RequestTimeTooSkewed",  # Lambda froze the process after it was signed; the next one is signed anew
     "RequestTimeout",  # S3: the body came too slowly
     "RequestTimeoutException",
 }
@@ -43,6 +44,13 @@ class Passing(Exception):
         super().__init__()
         self.error = error
         self.throttled = throttled
+
+
+class Attempt(NamedTuple):
+    """Which try of a call it is, from 1 on, and until when the call has to end."""
+
+    number: int
+    deadline: float
 
 
 class Clock(NamedTuple):
@@ -74,8 +82,8 @@ def refused_entry(code: str, sender_fault: bool, message: str = "") -> Passing |
     return Passing(error, throttled) if throttled or not sender_fault else error
 
 
-def call(attempt: Callable[[], _Result], deadline: float, clock: Clock) -> _Result:
-    """What an attempt returns; TransportError when it fails for good.
+def call(attempt: Callable[[Attempt], _Result], deadline: float, clock: Clock) -> _Result:
+    """What an attempt returns, which is told which one it is; TransportError when it fails for good.
 
     Passing failures are tried again after a pause with full jitter, so that threads that failed together do not come
     back together. No attempt begins after the deadline, and none is waited for that would.
@@ -84,7 +92,7 @@ def call(attempt: Callable[[], _Result], deadline: float, clock: Clock) -> _Resu
         raise TransportError("OutOfTime")
     for number in range(1, ATTEMPTS + 1):
         try:
-            return attempt()
+            return attempt(Attempt(number, deadline))
         except Passing as failed:
             last = failed
         pause = _pause(number, last.throttled, clock)

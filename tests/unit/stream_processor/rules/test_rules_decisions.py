@@ -264,7 +264,7 @@ def test_a_rule_that_cannot_be_decided_fails_with_its_name_and_without_data():
     with pytest.raises(RuleFailed) as failed:
         decide(MODIFY, {"sinks": []}, {"name": "admins", "when": "starts_with(new.Amount, 'x')", "sinks": []})
     assert str(failed.value) == "admins: starts_with() was given number where it takes string"
-    assert (failed.value.rule, failed.value.__cause__) == ("admins", None)
+    assert failed.value.__cause__ is None
 
 
 def test_a_rule_without_a_name_is_told_by_its_place():
