@@ -15,7 +15,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _TOPIC = re.compile(r"arn:[^:]+:sns:[^:]+:[0-9]{12}:(?=.{1,256}$)[A-Za-z0-9_-]+(\.fifo)?")
 # S3's safe characters and '='; no empty, '.' or '..' folder, which some S3 clients cannot address.
 _PREFIX = re.compile(r"((?!\.{1,2}/)[A-Za-z0-9!_.*'()=-]+/)+")
-_PREFIX_MAX = 512  # of the 1024 bytes of an S3 key; our own part is 76
+_PREFIX_MAX = 512  # of the 1024 bytes of an S3 key; our own part is up to 121
 
 _DRILL_TOKEN = re.compile(r"([0-9a-f]{64})?")
 

@@ -6,18 +6,19 @@ from hypothesis import given, settings
 from stream_processor.envelope import item_hash
 from stream_processor.transport import Order, TransportError
 
-from tests.unit.stream_processor.fakes import SETTINGS, FakeContext, FakeTransport, fail_at, processor
+from tests.unit.stream_processor.fakes import SETTINGS, FakeContext, FakeTransport, both_layouts, fail_at, processor
 from tests.unit.stream_records import batches, make_record
 
 
+@both_layouts
 @settings(max_examples=40, deadline=None)
-@given(batches())
-def test_changes_are_grouped_by_item_and_known_by_their_event_id_also_when_redriven(batch):
+@given(batch=batches())
+def test_changes_are_grouped_by_item_and_known_by_their_event_id_also_when_redriven(layout, batch):
     expected = [Order(item_hash(record["dynamodb"]["Keys"]), record["eventID"]) for record in batch]
     marker = {"redrive": {"id": "r-1", "time": "2026-01-31T08:00:00Z"}}
     for records in (batch, [{**record, **marker} for record in batch]):
         transport = FakeTransport()
-        ordered = processor(transport, topic_arn=f"{SETTINGS.topic_arn}.fifo")
+        ordered = processor(transport, topic_arn=f"{SETTINGS.topic_arn}.fifo", layout=layout)
         assert not ordered.process(records, FakeContext().get_remaining_time_in_millis).failure
         assert sorted(transport.orders, key=expected.index) == expected
         for item in {order.group for order in expected}:
