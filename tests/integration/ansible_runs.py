@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RUN_VARIABLE = "CDC_TEST_RUN"
 
 
-def until(condition, what: str, seconds: float = 60):
+def until(condition, what: str, seconds: float = 120):
     """The condition's first true answer, polled: the local cloud has no event to wait for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

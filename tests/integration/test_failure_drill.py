@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from ansible_runs import Project
+from ansible_runs import Project, until
 
 pytestmark = pytest.mark.cloud
 
@@ -71,16 +70,6 @@ class Drills:
         assert not {"DRILL_ID", "DRILL_TOKEN"} & self.environment(host).keys()
         assert sqs.list_queues(QueueNamePrefix="cloudcdc-drill-").get("QueueUrls", []) == []
         assert sns.list_subscriptions_by_topic(TopicArn=outputs["alarm_topic_arn"])["Subscriptions"] == []
-
-
-def until(condition, what: str, seconds: float = 120):
-    """The condition's first true answer, polled: the local cloud has no event to wait for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
 @pytest.fixture(scope="module")
