@@ -69,7 +69,7 @@ def measure_log(handler: Handler) -> dict[str, Any]:
     context = Context()
     handler(event, context)
     begin = time.process_time()
-    for _ in range(_LOG_LINES):
+    for _line in range(_LOG_LINES):
         handler(event, context)
     return {"us_per_line": (time.process_time() - begin) / _LOG_LINES * 1e6}
 
@@ -92,7 +92,7 @@ def _invoke(handler: Handler, body: bytes) -> dict[str, Any]:
 
 def _reset_stub() -> None:
     """The calls of the warm-up do not count. By hand, so as to load nothing that the handler may not load."""
-    host, _, port = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://").partition(":")
+    host, _colon, port = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(b"POST /_stub/reset HTTP/1.1\r\nConnection: close\r\n\r\n")
         while connection.recv(1024):

@@ -49,7 +49,7 @@ def measure_all(function: Path, rounds: int, sizes: tuple[int, ...]) -> dict[str
     raw: dict[str, Any] = {"machine": _machine(), "stub": _LATENCIES, "rounds": rounds, "runs": [], "starts": []}
     with Stub(**_LATENCIES) as stub, tempfile.TemporaryDirectory() as work:
         bench = Bench(stub, function, Path(work))
-        for _ in range(_START_ROUNDS):
+        for _round in range(_START_ROUNDS):
             raw["starts"] += [bench.start(candidate) for candidate in CANDIDATES if candidate.name in _STARTS]
         _say("cold starts measured")
         logs = {"with metrics": {}, "without metrics": {"METRICS_NAMESPACE": ""}}

@@ -133,8 +133,8 @@ def _place(widget: dict[str, Any]) -> list[str]:
     found = []
     for member, (lowest, highest) in _GRID.items():
         value = widget.get(member, lowest)
-        # A bool is an int to Python.
-        if type(value) is int and value >= lowest and (highest is None or value <= highest):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and value >= lowest and (highest is None or value <= highest):
             continue
         asked = f"{lowest} or higher" if highest is None else f"from {lowest} to {highest}"
         found.append(f".{member} is {value!r}; give a whole number {asked}.")

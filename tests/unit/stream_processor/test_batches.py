@@ -364,8 +364,12 @@ def test_an_environment_without_room_for_more_threads_uses_those_it_has(monkeypa
 
 def test_without_any_thread_the_batch_fails_and_the_next_one_is_done(monkeypatch):
     made = processor(FakeTransport(), concurrency=3)
+
+    def refuse(_thread):
+        raise RuntimeError("no thread")
+
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", lambda _thread: (_ for _ in ()).throw(RuntimeError("no thread")))
+        patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="no thread"):
             made.process(many(2), FakeContext().get_remaining_time_in_millis)
     outcome = made.process(many(2), FakeContext().get_remaining_time_in_millis)

@@ -37,7 +37,7 @@ def test_every_metric_is_a_number_of_the_line_and_the_dimension_a_name():
     assert line["FunctionName"] == FakeContext.function_name
     assert {each["Name"] for each in directive["Metrics"]} == set(METRICS)
     for each in directive["Metrics"]:
-        assert type(line[each["Name"]]) is int
+        assert isinstance(line[each["Name"]], int)
         assert each["Unit"] in UNITS
     assert (line["inserted"], line["modified"], line["removed"], line["expired"]) == (1, 1, 1, 1)
     assert (line["audited"], line["notified"], line["failures"]) == (3, 3, 0)

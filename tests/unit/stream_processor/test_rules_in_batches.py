@@ -7,8 +7,8 @@ import io
 import json
 
 import pytest
-import stream_processor.handler as handler
 from hypothesis import given, settings
+from stream_processor import handler
 from stream_processor.rules import load_rules
 
 from tests.unit.stream_processor.fakes import (
@@ -45,9 +45,9 @@ def modify(number, name, old, new):
     return make_record({"Id": {"S": name}}, old=item(name, **old), new=item(name, **new), number=number)
 
 
-def run(records, layout="per_change", rules=RULES, **options):
+def run(records, layout="per_change", rules=tuple(RULES), **options):
     transport, out = FakeTransport(), io.StringIO()
-    made = processor(transport, load_rules(rules) if rules else None, layout=layout, **options)
+    made = processor(transport, load_rules(list(rules)) if rules else None, layout=layout, **options)
     with contextlib.redirect_stdout(out):
         answer = handler.handle({"Records": records}, FakeContext(), made, log())
     return answer, transport, [json.loads(line) for line in out.getvalue().splitlines()]

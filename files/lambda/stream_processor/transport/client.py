@@ -25,11 +25,11 @@ class AwsTransport:
 
     def __init__(
         self,
-        env: Mapping[str, str] = os.environ,
+        env: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
     ):
-        self._env = env
+        self._env = env = os.environ if env is None else env
         self._clock = clock or Clock(time.monotonic, time.sleep, random.random)
         self._now = now
         self._tls = Tls(env)

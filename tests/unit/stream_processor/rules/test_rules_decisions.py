@@ -245,7 +245,7 @@ def test_threads_share_the_rules():
     wrong = []
 
     def work(envelope, expected):
-        for _ in range(300):
+        for _turn in range(300):
             if rules.decide(envelope).audit is not expected:
                 wrong.append(envelope["eventName"])
 

@@ -264,7 +264,7 @@ SUBSET = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("expression", "words"), SUBSET, ids=[expression[:24] for expression, _ in SUBSET])
+@pytest.mark.parametrize(("expression", "words"), SUBSET, ids=[expression[:24] for expression, _words in SUBSET])
 def test_what_is_outside_of_the_subset_is_told_with_its_place(expression, words):
     assert any(words in problem for problem in problems(expression)), problems(expression)
 
