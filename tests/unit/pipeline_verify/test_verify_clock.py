@@ -20,9 +20,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def none_ignored():
-    """Whoever started the tests may have chosen to ignore a signal, as nohup does."""
+    """Whoever started the tests may have chosen to ignore a signal, as nohup does, and a shell with what it puts behind."""
     former = {number: signal.getsignal(number) for number in ENDING}
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
