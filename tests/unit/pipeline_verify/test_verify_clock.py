@@ -20,7 +20,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def none_ignored():
-    """Whoever started the tests may have chosen to ignore a signal, as nohup does, and a shell with what it puts behind."""
+    """Whoever started the tests may have chosen to ignore signals, as nohup does, and shells for their background."""
     former = {number: signal.getsignal(number) for number in ENDING}
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
