@@ -61,7 +61,11 @@ class PerBatch:
         self._hours: dict[str, _Hour] = {}
 
     def add(self, change: Change) -> list[AuditObject]:
-        self._hours.setdefault(hour_prefix(change.audited, self._prefix), _Hour()).add(change)
+        name = hour_prefix(change.audited, self._prefix)
+        hour = self._hours.get(name)
+        if hour is None:
+            hour = self._hours[name] = _Hour()
+        hour.add(change)
         return []
 
     def rest(self) -> list[AuditObject]:

@@ -134,9 +134,9 @@ def _comparable(value: dict[str, Any]) -> tuple[str, Any]:
 def _required(mapping: Any, name: str, kind: type | tuple[type, ...], path: str = "") -> Any:
     """A member that must be there, of its type, and not empty."""
     value = mapping.get(name) if isinstance(mapping, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool) or value in ("", {}):
-        raise MalformedRecord(f"{path}{name} is missing or not what a DynamoDB stream sends")
-    return value
+    if isinstance(value, kind) and value is not True and value is not False and (value or value == 0):
+        return value
+    raise MalformedRecord(f"{path}{name} is missing or not what a DynamoDB stream sends")
 
 
 def _optional(mapping: dict[str, Any], name: str, path: str = "") -> dict[str, Any] | None:

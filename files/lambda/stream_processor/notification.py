@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Notification:
     attributes: dict[str, str]
     claim_check: bool = False
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Bytes as SNS counts them: the message and each attribute's name, type and value.
 
@@ -73,13 +74,17 @@ def build_notification(
 
 
 def _notification(envelope: dict[str, Any], details: str, heading: Heading, claim_check: bool = False) -> Notification:
-    done = "expired" if is_expiry(envelope) else _DONE[envelope["eventName"]]
-    # "in" a table something is created or updated, "from" it deleted.
-    preposition = "from" if envelope["eventName"] == "REMOVE" else "in"
-    sentence = to_json(f"Item {done} {preposition} {envelope['table']}")
+    sentence = _sentence(envelope["eventName"], is_expiry(envelope), envelope["table"])
     return Notification(
         message=f'{{"details":{details},"message":{sentence}}}',
         subject=heading.subject or f"DynamoDB Activity: {envelope['eventName']}",
         attributes={**(heading.attributes or {}), "eventName": envelope["eventName"], "table": envelope["table"]},
         claim_check=claim_check,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _sentence(event_name: str, expired: bool, table: str) -> str:
+    """In JSON. "In" a table something is created or updated, "from" it deleted."""
+    done = "expired" if expired else _DONE[event_name]
+    return to_json(f"Item {done} {'from' if event_name == 'REMOVE' else 'in'} {table}")

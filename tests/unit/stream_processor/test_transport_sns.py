@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stream_processor.transport import Message, Order, sns
 from stream_processor.transport.answers import BadAnswer, error_told
 from stream_processor.transport.endpoints import sns_endpoint
+from stream_processor.transport.forms import form_encode
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:changes"
 ENDPOINT = sns_endpoint({}, "us-east-1")
@@ -64,12 +65,12 @@ def test_a_batch_says_what_botocore_s_says(messages):
 
 @given(TEXTS | st.text(st.characters(max_codepoint=0x17F)))
 def test_text_is_encoded_as_urllib_encodes_it(text):
-    assert sns.form_encode(text).decode("ascii") == quote_plus(text)
+    assert form_encode(text).decode("ascii") == quote_plus(text)
 
 
 def test_every_single_character_of_latin_1_is_encoded_as_urllib_encodes_it():
     for char in map(chr, range(256)):
-        assert sns.form_encode(char).decode("ascii") == quote_plus(char)
+        assert form_encode(char).decode("ascii") == quote_plus(char)
 
 
 CODES = st.sampled_from(["InternalError", "InvalidParameter", "KMSThrottling"])

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from .forms import form_encode
 
 
 class TransportError(Exception):
@@ -40,6 +42,11 @@ class Message:
     subject: str
     attributes: dict[str, str]
     order: Order | None = None
+    #: The text as it is sent, made at once: messages are made while others wait for AWS, and sent when nobody does.
+    encoded: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoded", form_encode(self.text))
 
 
 class Transport(Protocol):
