@@ -105,8 +105,9 @@ class Bench:
     def log(self, candidate: Candidate, what: str, env: dict[str, str]) -> dict[str, Any]:
         return {"what": what, **self._measure(candidate, "log", env=env)}
 
-    def metrics(self) -> int:
-        """How many metrics the function's last line in the log has."""
+    def metrics(self, candidate: Candidate) -> int:
+        """How many metrics the function's line of a batch has."""
+        self.memory(candidate, "", events.usual(1))
         lines = (self._work / "stdout").read_text(encoding="utf-8").splitlines()
         directive = json.loads(lines[-1]).get("_aws", {}).get("CloudWatchMetrics", [])
         return sum(len(each["Metrics"]) * len(each["Dimensions"]) for each in directive)

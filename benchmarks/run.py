@@ -54,8 +54,7 @@ def measure_all(function: Path, rounds: int, sizes: tuple[int, ...]) -> dict[str
         _say("cold starts measured")
         logs = {"with metrics": {}, "without metrics": {"METRICS_NAMESPACE": ""}}
         raw["log"] = [bench.log(ours["per_change"], what, env) for what, env in logs.items()]
-        bench.log(ours["per_change"], "", {})
-        raw["metrics"] = bench.metrics()
+        raw["metrics"] = bench.metrics(ours["per_change"])
         raw["memory"] = [
             bench.memory(candidate, name, make())
             for name, make in (("small", events.small), ("large", events.large))
