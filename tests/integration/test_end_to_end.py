@@ -16,6 +16,7 @@ pytestmark = pytest.mark.cloud
 MAPPING_TASK = "Connect the stream to the function"
 POLICY_TASK = "Create or adjust the custom policy"
 ALARMS_TASK = "Create or adjust the alarms"
+DASHBOARD_TASK = "Create, adjust or remove the dashboard"
 OUTPUTS_TASK = "Write the outputs"
 
 
@@ -180,7 +181,7 @@ class TestADeployedEnvironment:
             moved = three.run("deploy", "--limit", "readings").ok()
             outputs = three.outputs("readings")
             # Before the mapping has moved both may be delivered to, after it only the new one.
-            assert moved.changed() == [MAPPING_TASK, POLICY_TASK, ALARMS_TASK, OUTPUTS_TASK]
+            assert moved.changed() == [MAPPING_TASK, POLICY_TASK, ALARMS_TASK, DASHBOARD_TASK, OUTPUTS_TASK]
             said = next(result["msg"] for name, _host, result in moved.tasks() if "earlier failures" in name)
             assert f"arn:aws:s3:::{bucket}" in said and "redrive_source=bucket" in said
             assert failure_rights(cloud, outputs) == {
@@ -189,7 +190,7 @@ class TestADeployedEnvironment:
         finally:
             three.hosts["readings"]["failure_destination"] = "bucket"
         back = three.run("deploy", "--limit", "readings").ok()
-        assert back.changed() == [POLICY_TASK, MAPPING_TASK, ALARMS_TASK, OUTPUTS_TASK]
+        assert back.changed() == [POLICY_TASK, MAPPING_TASK, ALARMS_TASK, DASHBOARD_TASK, OUTPUTS_TASK]
         assert three.outputs("readings")["failure_bucket"] == bucket
         assert cloud.client("s3").get_object(Bucket=bucket, Key="aws/lambda/kept")["Body"].read() == b"{}"
 
