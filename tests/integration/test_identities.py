@@ -1,4 +1,4 @@
-"""Deployer and operator do their work with their documented policies, and with nothing less, IAM enforced."""
+"""Deployer, operator and reader do their work with their documented policies, and with nothing less, IAM enforced."""
 
 from __future__ import annotations
 
@@ -122,6 +122,8 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
         "tags": {"team": "data"},
     }
     project.run("deploy").ok()
+    project.run("status").ok()
+    assert used(cloud, "reader") == granted("reader")
     drift(cloud, project)
     # Tags and subscriptions are taken away again.
     project.options |= {"tags": {}, "subscriptions": [], "purge_subscriptions": True}

@@ -10,7 +10,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOC = (CHECKOUT / "docs/iam.md").read_text()
-IDENTITIES = ["deployer", "operator"]
+IDENTITIES = ["deployer", "operator", "reader"]
 
 
 def policy(identity: str) -> dict:
