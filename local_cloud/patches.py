@@ -167,10 +167,12 @@ def name_resources() -> None:
 def _of_cloudwatch(body: bytes, query_params: dict[str, Any], region: str, account_id: str) -> str:
     """The alarm or the dashboard, which has no region, that a call names.
 
-    Of many that are deleted at once, AWS decides about each; the modules delete one at a time, so the first is all.
+    Of many that are deleted at once, AWS decides about each. Here the first stands for all.
     """
     from ministack.core import iam_actions
 
+    if tagged := iam_actions._param(body, query_params, "ResourceARN"):
+        return tagged
     if alarms := iam_actions._param(body, query_params, "AlarmNames"):
         return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{alarms[0]}"
     dashboards = iam_actions._param(body, query_params, "DashboardNames")
