@@ -63,6 +63,10 @@ _RANGES = {
     "redrive_batch_size": (1, 10_000),
 }
 
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
+_SESSION = (900, 43_200)
+
 _TABLE_OPTIONS = (
     "hash_key_name", "hash_key_type", "range_key_name", "range_key_type", "billing_mode", "read_capacity",
     "write_capacity", "stream_view_type", "point_in_time_recovery_enabled", "deletion_protection_enabled",
@@ -82,6 +86,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     given = {name.removeprefix(PREFIX): value for name, value in options.items()}
     found = _unknown(options, known)
     found += _words(given)
+    found += _credentials(given)
     found += _names(given)
     found += _numbers(given)
     found += _table(given)
@@ -108,6 +113,27 @@ def _words(given: dict[str, Any]) -> list[str]:
         for name in ("project", "environment", "name")
         if not _WORD.fullmatch(str(given.get(name, "")))
     ]
+
+
+def _credentials(given: dict[str, Any]) -> list[str]:
+    found = []
+    for identity, options in (given.get("credentials") or {}).items():
+        place, role = f"{PREFIX}credentials.{identity}", (options or {}).get("role_arn")
+        if role and not _ROLE_ARN.fullmatch(str(role)):
+            found.append(
+                f"{place}.role_arn is {role!r}; give a role's ARN, such as arn:aws:iam::111111111111:role/deployer."
+            )
+        found += [
+            f"{place}.{name} is given without {place}.role_arn; there is no role to assume."
+            for name in ("external_id", "duration_seconds")
+            if (options or {}).get(name) and not role
+        ]
+        seconds = (options or {}).get("duration_seconds")
+        if seconds and not _is_within(seconds, *_SESSION):
+            found.append(
+                f"{place}.duration_seconds is {seconds!r}; give a whole number from {_SESSION[0]} to {_SESSION[1]}."
+            )
+    return found
 
 
 def _names(given: dict[str, Any]) -> list[str]:

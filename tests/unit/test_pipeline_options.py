@@ -39,6 +39,12 @@ def test_every_default_is_documented_with_the_same_value():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"credentials": {"deployer": {"role_arn": "deployer"}}}, "credentials.deployer.role_arn is 'deployer'"),
+        ({"credentials": {"operator": {"external_id": "x"}}}, "credentials.operator.external_id is given without"),
+        (
+            {"credentials": {"deployer": {"role_arn": "arn:aws:iam::111111111111:role/d", "duration_seconds": 60}}},
+            "credentials.deployer.duration_seconds is 60",
+        ),
         ({"tumbling_window_in_seconds": 60}, "ddb_stream_pipeline_parallelization_factor"),
         ({"maximum_record_age_in_seconds": 59}, "ddb_stream_pipeline_maximum_record_age_in_seconds"),
         ({"batch_size": 10001}, "ddb_stream_pipeline_batch_size"),
