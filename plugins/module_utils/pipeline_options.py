@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import dynamodb_table, event_source_mapping, sns_topic
+from . import dynamodb_table, event_source_mapping, s3_bucket_settings, sns_topic
 from ._change_rules import check_rules
 
 PREFIX = "ddb_stream_pipeline_"
@@ -89,6 +89,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _topics(given)
     found += _failures(given)
     found += _audit(given)
+    found += _audit_bucket(given)
     found += _redrive(given)
     found += _rules(given)
     return found
@@ -212,6 +213,29 @@ def _audit(given: dict[str, Any]) -> list[str]:
         f"{PREFIX}audit_prefix is {prefix!r}; it must end in /, hold only characters that are safe in S3 object names "
         f"and at most {_AUDIT_PREFIX_MOST} of them, for example audit-logs/."
     ]
+
+
+def _audit_bucket(given: dict[str, Any]) -> list[str]:
+    """The module's own sentences, with the role's names for its options."""
+    options = {name: given.get(f"audit_{name}") for name in s3_bucket_settings.SETTINGS}
+    found = [
+        re.sub(r"\b(lifecycle|object_lock|access_log)(?=\.\w| says )", rf"{PREFIX}audit_\1", sentence)
+        for sentence in s3_bucket_settings.problems(options)
+    ]
+    lifecycle = options["lifecycle"] or {}
+    versions = given.get("audit_bucket_versioning") or options["object_lock"]
+    if lifecycle.get("noncurrent_expiration_days") and not versions:
+        found.append(
+            f"{PREFIX}audit_lifecycle.noncurrent_expiration_days is for versions, and there are none; set "
+            f"{PREFIX}audit_bucket_versioning, or leave it out."
+        )
+    log = options["access_log"] or {}
+    if log.get("bucket") and log["bucket"] == given.get("audit_bucket_name"):
+        found.append(
+            f"{PREFIX}audit_access_log.bucket is the audit bucket itself, whose log would log its own writing; give "
+            "the log a bucket of its own."
+        )
+    return found
 
 
 def _redrive(given: dict[str, Any]) -> list[str]:
