@@ -57,6 +57,7 @@ def install(actions: Path, patched: bool) -> None:
         name_resources()
         add_policy_condition()
         add_default_policy_versions()
+        add_keys_of_log_groups()
         mappings = StreamMappings(lambda_svc, actions.parent / "poller" / "results")
         lambda_svc.handle_request = mappings.handle_request
         lambda_svc._create_esm = mappings.create
@@ -149,6 +150,9 @@ def name_resources() -> None:
             return stream or _stream_of(iam_actions._safe_json_field(body, "ShardIterator"))
         if service == "sns":
             return iam_actions._query_param(query_params, "ResourceArn") or "*"
+        if service == "kms" and (alias := iam_actions._safe_json_field(body, "AliasName")):
+            # AWS decides about the key, too.
+            return f"arn:aws:kms:{region}:{account_id}:{alias}"
         if service == "lambda" and method == "POST" and path.rstrip("/").endswith("/functions"):
             name = iam_actions._safe_json_field(body, "FunctionName")
             return f"arn:aws:lambda:{region}:{account_id}:function:{name}" if name else "*"
@@ -187,19 +191,37 @@ def _stream_of(iterator: str | None) -> str:
     return (dynamodb_streams._decode_iterator(iterator or "") or {}).get("arn", "*")
 
 
+#: Actions on roles that AWS has the condition key iam:PermissionsBoundary for.
+BOUNDED_ACTIONS = (
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+)
+
+
 def add_policy_condition() -> None:
-    """Fill the condition key iam:PolicyARN, which AWS has for attaching and detaching policies.
+    """Fill the condition keys iam:PolicyARN, which AWS has for attaching and detaching policies, and
+    iam:PermissionsBoundary: the one that is asked for, or that of the role that is changed.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
     """
     from ministack.core import iam_actions
+    from ministack.services import iam
 
     tags = iam_actions.request_tag_context
 
     def request_tag_context(service, iam_action, body, params):
         keys = tags(service, iam_action, body, params)
         if iam_action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
-            return {**keys, "iam:PolicyARN": iam_actions._query_param(params, "PolicyArn")}
+            keys = {**keys, "iam:PolicyARN": iam_actions._query_param(params, "PolicyArn")}
+        if iam_action in BOUNDED_ACTIONS:
+            role = iam._roles.get(iam_actions._query_param(params, "RoleName")) or {}
+            boundary = iam_actions._query_param(params, "PermissionsBoundary") or role.get("PermissionsBoundary")
+            keys = {**keys, **({"iam:PermissionsBoundary": boundary} if boundary else {})}
         return keys
 
     iam_actions.request_tag_context = request_tag_context
@@ -220,6 +242,30 @@ def add_default_policy_versions() -> None:
         return iam._xml(200, "SetDefaultPolicyVersionResponse", "", ns="iam")
 
     iam._IAM_HANDLERS["SetDefaultPolicyVersion"] = set_default_policy_version
+
+
+# --- log groups ------------------------------------------------------------------------------------------------------
+
+
+def add_keys_of_log_groups() -> None:
+    """AssociateKmsKey and DisassociateKmsKey, which MiniStack does not know, though it keeps a group's key."""
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import cloudwatch_logs
+
+    handle = cloudwatch_logs.handle_request
+
+    async def handle_request(method, path, headers, body, query_params):
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action not in ("AssociateKmsKey", "DisassociateKmsKey"):
+            return await handle(method, path, headers, body, query_params)
+        data = json.loads(body)
+        group = cloudwatch_logs._log_groups.get(data.get("logGroupName"))
+        if group is None:
+            return error_response_json("ResourceNotFoundException", "The specified log group does not exist.", 400)
+        group["kmsKeyId"] = data["kmsKeyId"] if action == "AssociateKmsKey" else None
+        return json_response({})
+
+    cloudwatch_logs.handle_request = handle_request
 
 
 # --- event source mappings of DynamoDB streams -----------------------------------------------------------------------

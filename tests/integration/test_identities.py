@@ -51,6 +51,11 @@ def drift(cloud, project: Project) -> None:
     s3.delete_bucket_ownership_controls(Bucket=outputs["audit_bucket"])
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
     s3.put_bucket_encryption(Bucket=outputs["audit_bucket"], ServerSideEncryptionConfiguration={"Rules": [rule]})
+    cloud.client("sns").set_topic_attributes(
+        TopicArn=outputs["change_topic_arn"],
+        AttributeName="Policy",
+        AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": []}),
+    )
     other_code = io.BytesIO()
     with zipfile.ZipFile(other_code, "w") as package:
         package.writestr("other.py", "")
