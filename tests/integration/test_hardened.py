@@ -64,17 +64,27 @@ def surroundings(cloud: LocalCloud) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def hardened(cloud, tmp_path_factory) -> Iterator[SimpleNamespace]:
-    """A pipeline with everything on, deployed and used: what each run said, and what AWS has in the end."""
+def network(cloud) -> Iterator[dict[str, list[str]]]:
+    """A cloud with all that is not the role's to make, and the options that name the network."""
     cloud.reset()
-    options = {**HARDENED, **surroundings(cloud)}
+    try:
+        yield surroundings(cloud)
+    finally:
+        # Other tests' deployers are held to no boundary.
+        cloud.reset()
+
+
+@pytest.fixture(scope="module")
+def hardened(cloud, network, tmp_path_factory) -> SimpleNamespace:
+    """A pipeline with everything on, deployed and used: what each run said, and what AWS has in the end."""
+    options = {**HARDENED, **network}
     project = Project(cloud, tmp_path_factory.mktemp("hardened"), {"activities": {}}, **options)
     foretold = project.run("deploy", "--check", "--diff")
     project.run("deploy").ok()
     again = project.run("deploy").ok()
     runs = {verb: project.run(verb) for verb in ("verify", "failure_drill", "redrive")}
     outputs = project.outputs("activities")
-    made = SimpleNamespace(
+    return SimpleNamespace(
         cloud=cloud,
         project=project,
         options=options,
@@ -85,11 +95,6 @@ def hardened(cloud, tmp_path_factory) -> Iterator[SimpleNamespace]:
         key=cloud.client("kms").describe_key(KeyId="alias/change-feed-cdc-test-activities")["KeyMetadata"],
         function=cloud.client("lambda").get_function_configuration(FunctionName=outputs["function_name"]),
     )
-    try:
-        yield made
-    finally:
-        # Other tests' deployers are held to no boundary.
-        cloud.reset()
 
 
 def test_check_mode_on_a_fresh_target_fails_nowhere(hardened):
@@ -206,12 +211,11 @@ def actions(statement: dict) -> list[str]:
     return [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
 
 
-def test_a_pipeline_that_is_there_takes_hardening_up_and_the_policies_are_what_that_takes(hardened, tmp_path):
-    cloud = hardened.cloud
+def test_a_pipeline_that_is_there_takes_hardening_up_and_gives_its_key_back(cloud, network, tmp_path):
     iam = cloud.client("iam")
     # Its role has no boundary yet.
     iam.detach_user_policy(UserName="deployer", PolicyArn=BOUNDARY.replace("boundary", "require-boundary"))
-    options = {name: value for name, value in hardened.options.items() if name not in LATER}
+    options = {name: value for name, value in {**HARDENED, **network}.items() if name not in LATER}
     options |= {"deletion_protection_enabled": False, "environment": "old", "tags": {"team": "data"}}
     project = Project(cloud, tmp_path, {"activities": {}}, **options)
     project.run("deploy").ok()
@@ -245,6 +249,8 @@ def test_a_pipeline_that_is_there_takes_hardening_up_and_the_policies_are_what_t
     project.run("deploy").ok()
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
+
+def test_the_policies_are_what_the_runs_above_took(cloud, hardened):
     recorded = used(cloud, "deployer")
     assert granted("deployer-hardening") - recorded == set()
     assert recorded - granted("deployer") - granted("deployer-hardening") - ALWAYS_ALLOWED == set()
