@@ -75,7 +75,7 @@ def settings(configuration: dict[str, Any]) -> dict[str, Any]:
         "runtime": configuration.get("Runtime"),
         "handler": configuration.get("Handler"),
         "architectures": configuration.get("Architectures"),
-        "layers": [layer["Arn"] for layer in configuration.get("Layers") or []],
+        "layers": [layer["Arn"] if isinstance(layer, dict) else layer for layer in configuration.get("Layers") or []],
         "role": configuration.get("Role"),
         "memory_size": configuration.get("MemorySize"),
         "timeout": configuration.get("Timeout"),
@@ -137,13 +137,19 @@ def is_temporary(configuration: dict[str, Any], names: Iterable[str]) -> bool:
     return any(name in found for name in names)
 
 
-def plan(function: Function | None, options: dict[str, Any], expect_change: bool = False) -> Plan:
-    """Publish what is not published, let the alias follow, prune. ``expect_change``: check mode is to count on one."""
+def expected(latest: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """$LATEST as it would be, had the task before check mode's changed it."""
+    code = {"CodeSha256": options["expect_code_sha256"]} if options["expect_code_sha256"] else {}
+    return {**latest, **(options["expect_configuration"] or {}), **code}
+
+
+def plan(function: Function | None, options: dict[str, Any]) -> Plan:
+    """Publish what is not published, let the alias follow, prune."""
     if function is None:
         return _plan_first(options)
     newest = newest_version(function, options)
     old, new = differing(settings(function.versions[newest]) if newest else {}, settings(function.latest))
-    publishes = newest is None or bool(old or new) or expect_change
+    publishes = newest is None or bool(old or new)
     target = UNKNOWN if publishes else newest
     steps = []
     if publishes:

@@ -58,9 +58,8 @@ class VersionApi:
     @aws_errors("publish a version of the Lambda function")
     def publish(self, latest: dict[str, Any]) -> dict[str, Any]:
         """Of exactly this $LATEST; AWS refuses when it is another by now."""
-        return self._client.publish_version(
-            FunctionName=self.name, CodeSha256=latest["CodeSha256"], RevisionId=latest["RevisionId"], aws_retry=True
-        )
+        exactly = {name: latest[name] for name in ("CodeSha256", "RevisionId") if latest.get(name)}
+        return self._client.publish_version(FunctionName=self.name, **exactly, aws_retry=True)
 
     @aws_errors("create the Lambda function's alias")
     def create_alias(self, alias: str, version: str) -> None:
@@ -100,7 +99,10 @@ class LambdaVersion:
 
     def read(self) -> dict[str, Any] | None:
         _refuse(lambda_version.problems(self._options))
-        self._function = read_function(self._api, self._settled("$LATEST"), self._options)
+        latest = self._settled("$LATEST")
+        if latest and self._check_mode:
+            latest = lambda_version.expected(latest, self._options)
+        self._function = read_function(self._api, latest, self._options)
         if self._function is None:
             return None
         if newest := lambda_version.newest_version(self._function, self._options):
@@ -116,8 +118,7 @@ class LambdaVersion:
     def plan(self, current: dict[str, Any] | None) -> Plan:
         if current is None and not self._check_mode:
             raise InputError(f"There is no function {self._api.name}; make it before its versions.")
-        expected = self._check_mode and self._options["expect_change"]
-        plan = lambda_version.plan(self._function, self._options, expected)
+        plan = lambda_version.plan(self._function, self._options)
         if not any(step.call == "publish" for step in plan.steps):
             self._version = lambda_version.newest_version(self._function, self._options)
         return plan

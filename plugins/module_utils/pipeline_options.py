@@ -50,6 +50,7 @@ _RANGES = {
     "timeout": (1, 900),
     "notification_max_bytes": (32_768, 262_144),
     "concurrency": (1, 128),
+    "versions_to_keep": (2, 100),
     "failure_queue_retention_period": (60, 1_209_600),
     "alarm_period": (60, 86_400),
     "alarm_failure_age_in_seconds": (60, 1_209_600),

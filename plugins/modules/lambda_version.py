@@ -43,13 +43,15 @@ options:
     type: list
     elements: str
     default: []
-  expect_change:
+  expect_configuration:
     description:
-      - For check mode, in which the task before this one only said that it would change the function. V(true) lets this
-        one say that it would publish a version.
+      - For check mode, in which the task before this one only said what it would change.
+      - What M(amazon.aws.lambda) returns as C(func_kwargs) and C(code_kwargs) counts as changed already.
       - Without check mode it does not matter.
-    type: bool
-    default: false
+    type: dict
+  expect_code_sha256:
+    description: The same for the code, as Lambda shows it as C(CodeSha256).
+    type: str
   wait_timeout:
     description: How many seconds to wait, at most, until AWS is done with a change of the function or a new version.
     type: int
@@ -78,6 +80,12 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
+- name: Build the deployment package
+  cloudcdc.dynamodb_streams.lambda_package:
+    src: files/order-processor
+    dest: build/order-processor.zip
+  register: package
+
 - name: Create or adjust the function
   amazon.aws.lambda:
     name: order-processor
@@ -93,7 +101,8 @@ EXAMPLES = r"""
     function_name: order-processor
     alias: live
     keep: 5
-    expect_change: "{{ function is changed }}"
+    expect_configuration: "{{ function.func_kwargs | default({}) | combine(function.code_kwargs | default({})) }}"
+    expect_code_sha256: "{{ package.code_sha256 }}"
 
 - name: Publish only
   cloudcdc.dynamodb_streams.lambda_version:
@@ -142,7 +151,8 @@ ARGUMENT_SPEC = {
     "alias": {"type": "str"},
     "keep": {"type": "int"},
     "temporary_variables": {"type": "list", "elements": "str", "default": []},
-    "expect_change": {"type": "bool", "default": False},
+    "expect_configuration": {"type": "dict"},
+    "expect_code_sha256": {"type": "str"},
     "wait_timeout": {"type": "int", "default": 300},
 }
 

@@ -88,12 +88,6 @@ def test_a_function_that_is_yet_to_be_made_gets_its_first_version():
     assert made.after == {"versions": [UNKNOWN], "alias": {"version": UNKNOWN}}
 
 
-def test_check_mode_counts_on_the_change_of_the_task_before():
-    made = plan(function(1, live="1"), OPTIONS, expect_change=True)
-    assert calls(made) == ["publish", "update_alias"]
-    assert made.after["alias"] == {"version": UNKNOWN}
-
-
 def test_the_diff_names_what_differs_and_no_variables_value():
     live = function(1, live="1")
     environment = {"Variables": {"LOG_LEVEL": "secret-1", "NEW": "secret-2"}}

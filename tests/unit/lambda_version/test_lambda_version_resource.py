@@ -61,11 +61,33 @@ def test_a_version_that_another_module_has_just_published_is_awaited_before_the_
 def test_check_mode_writes_and_awaits_nothing():
     client = FakeLambda(1, live="1")
     client.latest["LastUpdateStatus"] = "InProgress"
-    told = run(client, check=True, expect_change=True)
+    told = run(client, check=True, expect_configuration={"FunctionName": "processor", "Timeout": 9})
     assert told["changed"]
     assert told["lambda_version"]["version"] == "(known after publishing)"
     assert client.calls == []
-    assert run(FakeLambda(1, live="1"), expect_change=True)["changed"] is False
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {"expect_configuration": {"Timeout": 9}},
+        {"expect_configuration": {"Layers": ["layer:1"]}},
+        {"expect_code_sha256": "other"},
+    ],
+)
+def test_check_mode_counts_what_the_task_before_would_change_as_changed(expected):
+    assert run(FakeLambda(1, live="1"), check=True, **expected)["changed"]
+    # A run that is no check finds the function as that task has left it.
+    assert not run(FakeLambda(1, live="1"), **expected)["changed"]
+
+
+def test_check_mode_sees_that_a_function_edited_by_hand_would_be_mended():
+    client = FakeLambda(1, live="1")
+    live = client.latest
+    client.update(Timeout=9, CodeSha256="others", Layers=[{"Arn": "layer:1"}])
+    assert run(client, check=True)["changed"]
+    mended = {"Timeout": live["Timeout"], "Layers": []}
+    assert not run(client, check=True, expect_configuration=mended, expect_code_sha256="code")["changed"]
 
 
 def test_a_function_that_is_not_there_is_an_error_but_in_check_mode():

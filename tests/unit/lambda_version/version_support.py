@@ -15,7 +15,8 @@ OPTIONS: dict[str, Any] = {
     "alias": "live",
     "keep": 5,
     "temporary_variables": ["DRILL_ID"],
-    "expect_change": False,
+    "expect_configuration": None,
+    "expect_code_sha256": None,
     "wait_timeout": 60,
 }
 
