@@ -68,6 +68,8 @@ def install(actions: Path, patched: bool) -> None:
         lambda_svc._poll_dynamodb_streams = lambda: False
         keep_stream_records()
         name_errors()
+        share_concurrency()
+        guard_publishing()
         evaluate_alarms()
         keep_time()
 
@@ -141,6 +143,11 @@ def name_resources() -> None:
 
     def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
         found = extract(service, method, path, headers, body, query_params, region, account_id)
+        if service == "lambda" and found.count(":") == 6 and ":function:" in found:
+            # A version or an alias that is asked for is part of what is decided about.
+            # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+            qualifier = iam_actions._query_param(query_params, "Qualifier")
+            return f"{found}:{qualifier}" if qualifier else found
         if found != "*":
             return found
         if service == "dynamodb":
@@ -551,6 +558,46 @@ def name_errors() -> None:
         return result
 
     lambda_svc._execute_function_warm = execute_function_warm
+
+
+def share_concurrency() -> None:
+    """Versions and aliases share their function's reserved concurrency. MiniStack holds only $LATEST to it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    from ministack.services import lambda_svc
+
+    reserved = lambda_svc._reserved_concurrency
+
+    def reserved_concurrency(func, config):
+        function = lambda_svc._functions.get(config.get("FunctionName")) or func
+        return reserved(function, config)
+
+    lambda_svc._reserved_concurrency = reserved_concurrency
+
+
+def guard_publishing() -> None:
+    """PublishVersion refuses another code or revision than the one that it is asked for. MiniStack takes what there is.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+    """
+    from ministack.services import lambda_svc
+
+    publish = lambda_svc._publish_version
+
+    def publish_version(name, data):
+        config = (lambda_svc._functions.get(name) or {}).get("config")
+        asked = data.get("CodeSha256")
+        if config and asked and asked != config["CodeSha256"]:
+            message = (
+                f"CodeSHA256 ({asked}) is different from current CodeSHA256 in $LATEST ({config['CodeSha256']}). "
+                "Please try again with the CodeSHA256 in $LATEST."
+            )
+            return _error("InvalidParameterValueException", message, 400)
+        refused = lambda_svc._check_revision(config, data) if config else None
+        return refused or publish(name, data)
+
+    lambda_svc._publish_version = publish_version
 
 
 # --- CloudWatch ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 LOG_FORMATS = ("Text", "JSON")
 # https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html

@@ -25,6 +25,7 @@ class FunctionSettings:
         # Lambda refuses a change while the one before is under way.
         self.lambda_ = client(module, "lambda", passing=["ResourceConflictException"])
         self.log_group: str | None = None
+        self.update: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any] | None:
         wrong = lambda_settings.problems(self.options)
@@ -45,7 +46,11 @@ class FunctionSettings:
         wrong = lambda_settings.conflicts(current, self.options) if current else []
         if wrong:
             raise InputError(" ".join(wrong))
-        return lambda_settings.plan(current, self.options, self.log_group)
+        plan = lambda_settings.plan(current, self.options, self.log_group)
+        for step in plan.steps:
+            if step.call == "update_function_configuration":
+                self.update = {name: value for name, value in step.request.items() if name not in self.function}
+        return plan
 
     def apply(self, plan: Plan) -> None:
         self._settle()
@@ -54,7 +59,7 @@ class FunctionSettings:
             self._settle()
 
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"lambda_settings": state}
+        return {"lambda_settings": state, "function_update": self.update}
 
     def _settle(self) -> None:
         """Wait until no change of the function is under way."""

@@ -60,6 +60,7 @@ _RANGES = {
     "timeout": (1, 900),
     "notification_max_bytes": (32_768, 262_144),
     "concurrency": (1, 128),
+    "versions_to_keep": (2, 100),
     "failure_queue_retention_period": (60, 1_209_600),
     "kms_key_deletion_days": (7, 30),
     "alarm_period": (60, 86_400),

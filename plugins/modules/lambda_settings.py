@@ -121,6 +121,13 @@ lambda_settings:
       returned: when O(reserved_concurrent_executions) is given
       type: int
       sample: 10
+function_update:
+  description:
+    - What C(UpdateFunctionConfiguration) was asked for, or in check mode would be. Empty when nothing differed.
+    - M(cloudcdc.dynamodb_streams.lambda_version) takes it in check mode.
+  returned: success
+  type: dict
+  sample: {"LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}}
 """
 
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSModule

@@ -289,6 +289,46 @@ def test_a_failed_invocation_names_its_exception(cloud, bare, tmp_path):
     assert told[bare.port] == "Runtime.HandlerError", "MiniStack names them now: name_errors is not needed"
 
 
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+def test_versions_and_aliases_share_their_functions_concurrency(cloud, bare, tmp_path):
+    ran = {}
+    for each in (cloud, bare):
+        make_function(each, "shared", tmp_path, "def handler(event, context):\n    return context.function_version")
+        api = each.client("lambda")
+        version = api.publish_version(FunctionName="shared")["Version"]
+        api.create_alias(FunctionName="shared", Name="live", FunctionVersion=version)
+        assert json.load(api.invoke(FunctionName="shared", Qualifier="live")["Payload"]) == version
+        api.put_function_concurrency(FunctionName="shared", ReservedConcurrentExecutions=0)
+        try:
+            api.invoke(FunctionName="shared", Qualifier="live")
+            ran[each.port] = True
+        except api.exceptions.TooManyRequestsException:
+            ran[each.port] = False
+        api.delete_function_concurrency(FunctionName="shared")
+        api.invoke(FunctionName="shared", Qualifier="live")
+    assert not ran[cloud.port]
+    assert ran[bare.port], "MiniStack shares it now: share_concurrency is not needed"
+
+
+def test_only_the_code_and_revision_that_are_asked_for_are_published(cloud, bare, tmp_path):
+    for each in (cloud, bare):
+        make_function(each, "guarded", tmp_path)
+    api = cloud.client("lambda")
+    live = api.get_function_configuration(FunctionName="guarded")
+    right = {"CodeSha256": live["CodeSha256"], "RevisionId": live["RevisionId"]}
+    other = refused(api.publish_version, FunctionName="guarded", **{**right, "CodeSha256": "x"})
+    assert (other["Code"], other["status"]) == ("InvalidParameterValueException", 400)
+    assert other["Message"].startswith("CodeSHA256 (x) is different from current CodeSHA256 in $LATEST")
+    stale = refused(api.publish_version, FunctionName="guarded", **{**right, "RevisionId": "x"})
+    assert (stale["Code"], stale["status"]) == ("PreconditionFailedException", 412)
+    assert refused(api.publish_version, FunctionName="none")["Code"] == "ResourceNotFoundException"
+    assert api.publish_version(FunctionName="guarded", **right)["Version"] == "1"
+    taken = bare.client("lambda").publish_version(FunctionName="guarded", CodeSha256="x", RevisionId="x")
+    assert taken["Version"] == "1", "MiniStack refuses it now: guard_publishing is not needed"
+
+
 # --- metrics of queues -----------------------------------------------------------------------------------------------
 
 

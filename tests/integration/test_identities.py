@@ -110,7 +110,6 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
     project.run("failure_drill").ok()
     fail_by_message(cloud, project)
     project.run("redrive", "-e", "redrive_source=queue").ok()
-    assert used(cloud, "operator") == granted("operator") - AFTER_A_KILLED_RUN
 
     project.options |= {
         "failure_destination": "topic",
@@ -127,6 +126,9 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
         "tags": {"team": "data"},
     }
     project.run("deploy").ok()
+    project.run("rollback").ok()
+    assert used(cloud, "operator") == granted("operator") - AFTER_A_KILLED_RUN
+
     drift(cloud, project)
     # Tags and subscriptions are taken away again.
     project.options |= {"tags": {}, "subscriptions": [], "purge_subscriptions": True}

@@ -101,6 +101,7 @@ def test_every_default_is_documented_with_the_same_value():
         ({"alarm_iterator_age_in_seconds": 86401}, "ddb_stream_pipeline_alarm_iterator_age_in_seconds"),
         ({"drill_healthy_items": 0}, "ddb_stream_pipeline_drill_healthy_items"),
         ({"drill_timeout": 0}, "ddb_stream_pipeline_drill_timeout"),
+        ({"versions_to_keep": 1}, "ddb_stream_pipeline_versions_to_keep"),
         ({"redrive_limit": -1}, "ddb_stream_pipeline_redrive_limit"),
         ({"redrive_batch_size": 0}, "ddb_stream_pipeline_redrive_batch_size"),
         ({"redrive_from": "yesterday"}, "ddb_stream_pipeline_redrive_from is 'yesterday'"),
