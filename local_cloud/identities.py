@@ -1,4 +1,4 @@
-"""The cloud's identities: the deployer and the operator, each an IAM user with its own policies, as on AWS.
+"""The cloud's identities: the deployer, the operator and the reader, each an IAM user with its own policies, as on AWS.
 
 A policy of an identity is a file of its name, or of its name with a hyphen and a feature: deployer-hardening.json.
 
@@ -21,7 +21,7 @@ from local_cloud.settings import ACCOUNT, REGION, CloudError, Settings, from_env
 
 PARTITION = "aws"
 PATH = "/cloudcdc/"
-NAMES = ("deployer", "operator")
+NAMES = ("deployer", "operator", "reader")
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 #: AWS's size limit of a managed policy, white space not counted.
 POLICY_LIMIT = 6144

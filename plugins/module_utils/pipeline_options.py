@@ -73,6 +73,7 @@ _RANGES = {
     "drill_timeout": (1, 3_600),
     "redrive_limit": (0, 1_000_000),
     "redrive_batch_size": (1, 10_000),
+    "status_minutes": (1, 1_440),
 }
 
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html

@@ -72,7 +72,7 @@ class LocalCloud:
         return json.loads((self.home / "server.json").read_text())["pid"]
 
     def credentials(self, identity: str = "admin") -> dict[str, str]:
-        """aws_access_key_id and aws_secret_access_key of admin, deployer or operator."""
+        """aws_access_key_id and aws_secret_access_key of admin, deployer, operator or reader."""
         file = configparser.RawConfigParser()
         file.read(self.home / "credentials")
         return dict(file[identity])

@@ -1,4 +1,4 @@
-"""Deployer and operator do their work with their documented policies, and with nothing less, IAM enforced."""
+"""Deployer, operator and reader do their work with their documented policies, and with nothing less, IAM enforced."""
 
 from __future__ import annotations
 
@@ -129,6 +129,8 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
     project.run("rollback").ok()
     assert used(cloud, "operator") == granted("operator") - AFTER_A_KILLED_RUN
 
+    project.run("status").ok()
+    assert used(cloud, "reader") == granted("reader")
     drift(cloud, project)
     # Tags and subscriptions are taken away again.
     project.options |= {"tags": {}, "subscriptions": [], "purge_subscriptions": True}
