@@ -11,7 +11,12 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOC = (CHECKOUT / "docs/iam.md").read_text()
 #: Each policy's section of the document.
-SECTIONS = {"deployer": "Deployer", "deployer-hardening": "Deployer, hardening", "operator": "Operator", "reader": "Reader"}
+SECTIONS = {
+    "deployer": "Deployer",
+    "deployer-hardening": "Deployer, hardening",
+    "operator": "Operator",
+    "reader": "Reader",
+}
 IDENTITIES = list(SECTIONS)
 
 
