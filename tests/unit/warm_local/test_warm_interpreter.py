@@ -197,6 +197,24 @@ def test_each_task_starts_anew(shared):
     assert shared.run(second).stdout == b"[False, False, False]\nFalse\n"
 
 
+def test_every_client_has_botocore_s_endpoints_to_itself(shared):
+    source = """
+import json, pathlib
+from botocore.loaders import Loader
+path = pathlib.Path(Loader.BUILTIN_DATA_PATH, "endpoints.json")
+expected = json.loads(path.read_text("utf-8"))
+first = Loader().load_data("endpoints")
+assert first == expected
+first.clear()
+second, third = Loader().load_data("endpoints"), Loader().load_data("endpoints")
+assert second == third == expected and second is not third
+print(type(first).__name__, Loader().load_data("partitions")["version"])
+"""
+    for _number in range(2):
+        assert shared.run(source) == cold(source)
+    assert shared.run(source).status == 0
+
+
 def test_no_two_tasks_draw_the_same_random_numbers(shared):
     source = "import os, random, ssl, tempfile, uuid; print(random.random(), uuid.uuid4(), ssl.RAND_bytes(8)); "
     source += "print(next(tempfile._get_candidate_names()), os.urandom(4))"

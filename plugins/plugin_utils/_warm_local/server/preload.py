@@ -9,6 +9,7 @@ Nothing of Ansible and of collections is among them: that comes with each task, 
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import warnings
 
@@ -38,7 +39,26 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue
+        _hand_out_endpoints()
     if said:
         raise Unfit(f"an import warns: {said[0].message}")
     if threading.active_count() != 1:
         raise Unfit("an import started a thread")
+
+
+def _hand_out_endpoints() -> None:
+    """Parse the file of botocore's own that every client reads, and that costs more than all others of most clients."""
+    try:
+        from botocore.loaders import JSONFileLoader, Loader
+    except ImportError:
+        return
+    path = os.path.join(Loader.BUILTIN_DATA_PATH, "endpoints")  # noqa: PTH118
+    ready = {path: JSONFileLoader().load_file(path)}
+    read = JSONFileLoader.load_file
+
+    def load_file(self, file_path):
+        # Once in a process: whoever asks again gets, as ever, one that nobody else has.
+        found = ready.pop(file_path, None)
+        return read(self, file_path) if found is None else found
+
+    JSONFileLoader.load_file = load_file
