@@ -113,7 +113,7 @@ GOOD_LINE = json.dumps({"keys": SECRET}).encode() + b"\n"
         (MANY, gzip.compress(b"", mtime=0), "its last line has no end"),
         (MANY, gzip.compress(GOOD_LINE[:-1], mtime=0), "its last line has no end"),
         (MANY, gzip.compress(GOOD_LINE + b"\n", mtime=0), "line 2 holds no JSON object"),
-        (MANY, gzip.compress(GOOD_LINE + f'"{SECRET}"\n'.encode()), "line 2 holds no JSON object"),
+        (MANY, gzip.compress(GOOD_LINE + f'"{SECRET}"\n'.encode(), mtime=0), "line 2 holds no JSON object"),
     ],
 )
 def test_a_damaged_object_is_named_with_what_is_wrong_and_without_its_content(key, body, reason):
