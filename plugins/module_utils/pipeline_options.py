@@ -12,6 +12,7 @@ from typing import Any
 
 from . import dynamodb_table, event_source_mapping, sns_topic
 from ._change_rules import check_rules
+from .pipeline_lock import FOLDER
 
 PREFIX = "ddb_stream_pipeline_"
 
@@ -61,6 +62,8 @@ _RANGES = {
     "drill_timeout": (1, 3_600),
     "redrive_limit": (0, 1_000_000),
     "redrive_batch_size": (1, 10_000),
+    "lock_lease": (900, 86_400),
+    "lock_wait": (0, 86_400),
 }
 
 _TABLE_OPTIONS = (
@@ -206,6 +209,11 @@ def _failures(given: dict[str, Any]) -> list[str]:
 
 def _audit(given: dict[str, Any]) -> list[str]:
     prefix = str(given.get("audit_prefix", ""))
+    if prefix.startswith(FOLDER):
+        return [
+            f"{PREFIX}audit_prefix is {prefix!r}; {FOLDER} holds the lock of the runs, which is no audit log: give "
+            "another prefix, for example audit-logs/."
+        ]
     if _AUDIT_PREFIX.fullmatch(prefix) and len(prefix) <= _AUDIT_PREFIX_MOST:
         return []
     return [

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from .aws import (
@@ -16,6 +18,8 @@ from .aws import (
     client,
     error_code,
 )
+from .pipeline_lock import FOLDER
+from .pipeline_lock_api import PipelineLock
 from .runner import Plan, Step
 
 _GONE = ("NoSuchBucket", "404")
@@ -42,6 +46,7 @@ class BucketContents:
         self.bucket: str = module.params["name"]
         self.required: dict[str, str] = module.params["required_tags"] or {}
         self.s3 = client(module, "s3")
+        self.keep_lock = lock_keeper(self.s3, module.params.get("lock"))
         self.deleted = 0
         self.was_empty = True
 
@@ -65,19 +70,35 @@ class BucketContents:
     def apply(self, plan: Plan) -> None:
         # Always the first page: what was deleted is not listed again.
         while page := self._page(1000):
+            self.keep_lock()
             self._delete(page)
             self.deleted += len(page)
 
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
         return {"deleted": self.deleted, "was_empty": self.was_empty}
 
-    @aws_errors("list the versions in the bucket")
     def _page(self, most: int) -> list[dict[str, str]]:
-        answer = self.s3.list_object_versions(Bucket=self.bucket, MaxKeys=most, aws_retry=True)
-        listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
-        # The version id goes along even where it is "null", as that of objects older than the bucket's versioning is:
-        # without it a versioned bucket only gets a delete marker on top.
-        return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
+        """The first versions that are data; the lock of a run is none."""
+        start: dict[str, str] = {}
+        while True:
+            answer = self._list({**start, "MaxKeys": most})
+            listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+            # The version id goes along even where it is "null", as that of objects older than the bucket's versioning
+            # is: without it a versioned bucket only gets a delete marker on top.
+            page = [
+                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                for each in listed
+                if not each["Key"].startswith(FOLDER)
+            ]
+            if page or not answer.get("IsTruncated"):
+                return page
+            start = {"KeyMarker": answer["NextKeyMarker"]}
+            if answer.get("NextVersionIdMarker"):
+                start["VersionIdMarker"] = answer["NextVersionIdMarker"]
+
+    @aws_errors("list the versions in the bucket")
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.s3.list_object_versions(Bucket=self.bucket, **request, aws_retry=True)
 
     def _tags(self) -> dict[str, str]:
         try:
@@ -100,3 +121,20 @@ class BucketContents:
                 message=f"Failed to delete {len(errors)} of the versions in the bucket {self.bucket}, the first of them"
                 f" {first.get('Key')}: {first.get('Code')}: {first.get('Message')}"
             )
+
+
+def lock_keeper(s3: Any, lock: dict[str, Any] | None) -> Callable[[], None]:
+    """A function that renews the run's lock, when a third of its lease is over: a large bucket takes longer than it."""
+    if not lock:
+        return lambda: None
+    held = PipelineLock(s3, lock["bucket"], lock["key"], lock["token"], lock["lease"])
+    renewed = time.monotonic()
+
+    def keep() -> None:
+        nonlocal renewed
+        now = time.monotonic()
+        if now - renewed > lock["lease"] / 3:
+            held.renew()
+            renewed = now
+
+    return keep

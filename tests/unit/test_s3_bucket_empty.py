@@ -81,6 +81,7 @@ def test_what_cannot_be_deleted_is_told_with_awss_words():
 
     contents = BucketContents.__new__(BucketContents)
     contents.bucket, contents.required, contents.s3, contents.deleted = "audit", {}, WithRetry(Refusing()), 0
+    contents.keep_lock = lambda: None
     with pytest.raises(AnsibleAWSError, match="AccessDenied: Object is WORM protected"):
         contents.apply(contents.plan({"empty": False}))
 
@@ -103,3 +104,25 @@ def test_the_own_bucket_and_one_a_killed_run_left_are_taken(s3):
     tags = [{"Key": key, "Value": value} for key, value in OWN.items()]
     s3.put_bucket_tagging(Bucket="audit", Tagging={"TagSet": tags})
     assert BucketContents(FakeModule(OWN)).read() == {"empty": False}
+
+
+def test_the_lock_of_a_run_is_no_data_and_stays(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key=".cloudcdc/lock/orders.json", Body=b"{}")
+    assert emptied(expected_steps=0) == 0
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    assert emptied(expected_steps=1) == 1
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket="audit")["Contents"]] == [".cloudcdc/lock/orders.json"]
+
+
+def test_a_run_that_lost_its_lock_empties_no_further(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    s3.put_object(Bucket="audit", Key=".cloudcdc/lock/orders.json", Body=b'{"token": "theirs"}')
+    module = FakeModule()
+    # A lease that is over at once.
+    module.params["lock"] = {"bucket": "audit", "key": ".cloudcdc/lock/orders.json", "token": "ours", "lease": 0}
+    contents = BucketContents(module)
+    with pytest.raises(InputError, match="now another run's"):
+        contents.apply(contents.plan(contents.read()))
+    assert s3.list_objects_v2(Bucket="audit")["KeyCount"] == 2
