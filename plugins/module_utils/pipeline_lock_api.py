@@ -120,7 +120,7 @@ class PipelineLock:
             if error_code(exc) not in (*_MISSING, "NoSuchBucket"):
                 raise
             return None
-        now = _time_of(answer)
+        now = time_of(answer)
         return Found(
             etag=answer["ETag"],
             modified=answer["LastModified"],
@@ -180,7 +180,7 @@ class PipelineLock:
             return None
         if not (answer["ObjectLockConfiguration"].get("Rule") or {}).get("DefaultRetention"):
             return None
-        return (_time_of(answer) or datetime.now(timezone.utc)) + timedelta(seconds=_RETENTION)
+        return (time_of(answer) or datetime.now(timezone.utc)) + timedelta(seconds=_RETENTION)
 
     @aws_errors("read the Object Lock configuration of the bucket")
     def _object_lock(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class PipelineLock:
         self.s3.delete_object(Bucket=self.bucket, Key=self.key, VersionId=marker, aws_retry=True)
 
 
-def _time_of(answer: dict[str, Any]) -> datetime | None:
+def time_of(answer: dict[str, Any]) -> datetime | None:
     """S3's own time when it answered."""
     text = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     return parsedate_to_datetime(text) if text else None

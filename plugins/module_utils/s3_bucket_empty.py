@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 from .aws import (
@@ -19,7 +20,7 @@ from .aws import (
     error_code,
 )
 from .pipeline_lock import FOLDER
-from .pipeline_lock_api import PipelineLock
+from .pipeline_lock_api import PipelineLock, time_of
 from .runner import Plan, Step
 
 _GONE = ("NoSuchBucket", "404")
@@ -46,6 +47,7 @@ class BucketContents:
         self.bucket: str = module.params["name"]
         self.required: dict[str, str] = module.params["required_tags"] or {}
         self.s3 = client(module, "s3")
+        self.refuse_retained: bool = module.params.get("refuse_retained") or False
         self.keep_lock = lock_keeper(self.s3, module.params.get("lock"))
         self.deleted = 0
         self.was_empty = True
@@ -60,6 +62,8 @@ class BucketContents:
             raise
         if problem := ownership_problem(self.bucket, carried, self.required, empty):
             raise InputError(problem)
+        if self.refuse_retained and not empty:
+            self._refuse_retained()
         return {"empty": empty}
 
     def plan(self, current: dict[str, Any] | None) -> Plan:
@@ -79,9 +83,7 @@ class BucketContents:
 
     def _page(self, most: int) -> list[dict[str, str]]:
         """The first versions that are data; the lock of a run is none."""
-        start: dict[str, str] = {}
-        while True:
-            answer = self._list({**start, "MaxKeys": most})
+        for answer in self._answers(most):
             listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
             # The version id goes along even where it is "null", as that of objects older than the bucket's versioning
             # is: without it a versioned bucket only gets a delete marker on top.
@@ -90,11 +92,75 @@ class BucketContents:
                 for each in listed
                 if not each["Key"].startswith(FOLDER)
             ]
-            if page or not answer.get("IsTruncated"):
+            if page:
                 return page
+        return []
+
+    def _answers(self, most: int) -> Iterator[dict[str, Any]]:
+        start: dict[str, str] = {}
+        while True:
+            answer = self._list({**start, "MaxKeys": most})
+            yield answer
+            if not answer.get("IsTruncated"):
+                return
             start = {"KeyMarker": answer["NextKeyMarker"]}
             if answer.get("NextVersionIdMarker"):
                 start["VersionIdMarker"] = answer["NextVersionIdMarker"]
+
+    def _refuse_retained(self) -> None:
+        """Say until when versions are under Object Lock retention; nothing where the bucket has no Object Lock.
+
+        Retention is asked for version by version, and a log may hold millions. What the bucket retains by itself goes
+        by a version's age, so the oldest and the newest of each day stand for the day.
+        """
+        now = self._object_lock_time()
+        if now is None:
+            return
+        newest: dict[Any, dict[str, Any]] = {}
+        oldest: dict[Any, dict[str, Any]] = {}
+        for answer in self._answers(1000):
+            for each in answer.get("Versions", []):
+                if each["Key"].startswith(FOLDER):
+                    continue
+                day = each["LastModified"].date()
+                if day not in newest or each["LastModified"] > newest[day]["LastModified"]:
+                    newest[day] = each
+                if day not in oldest or each["LastModified"] < oldest[day]["LastModified"]:
+                    oldest[day] = each
+        asked = {(each["Key"], each["VersionId"]) for each in [*newest.values(), *oldest.values()]}
+        until = max((self._retained_until(*version) for version in sorted(asked)), default=now)
+        if until > now:
+            raise InputError(
+                f"The bucket {self.bucket} holds versions under Object Lock retention until"
+                f" {until.astimezone(timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')} at least, which nobody may delete"
+                " before. Nothing was removed. Run without deleting the data, or again after that time."
+            )
+
+    def _object_lock_time(self) -> datetime | None:
+        """S3's time, when the bucket has Object Lock; else None."""
+        try:
+            answer = self._object_lock()
+        except AnsibleAWSError as exc:
+            if error_code(exc) == "ObjectLockConfigurationNotFoundError":
+                return None
+            raise
+        return time_of(answer) or datetime.now(timezone.utc)
+
+    @aws_errors("read the Object Lock configuration of the bucket")
+    def _object_lock(self) -> dict[str, Any]:
+        return self.s3.get_object_lock_configuration(Bucket=self.bucket, aws_retry=True)
+
+    def _retained_until(self, key: str, version: str) -> datetime:
+        try:
+            return self._retention(key, version)["Retention"]["RetainUntilDate"]
+        except AnsibleAWSError as exc:
+            if error_code(exc) in ("NoSuchObjectLockConfiguration", "NoSuchKey", "NoSuchVersion"):
+                return datetime.fromtimestamp(0, timezone.utc)
+            raise
+
+    @aws_errors("read the retention of a version in the bucket")
+    def _retention(self, key: str, version: str) -> dict[str, Any]:
+        return self.s3.get_object_retention(Bucket=self.bucket, Key=key, VersionId=version, aws_retry=True)
 
     @aws_errors("list the versions in the bucket")
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:

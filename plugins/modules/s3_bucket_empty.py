@@ -17,7 +17,8 @@ description:
     A run that was stopped goes on where it was.
 notes:
   - "Needs these actions: C(s3:ListBucketVersions) on the bucket; C(s3:DeleteObject) and C(s3:DeleteObjectVersion) on
-    its objects; with O(required_tags) also C(s3:GetBucketTagging)."
+    its objects; with O(required_tags) also C(s3:GetBucketTagging); with O(refuse_retained=true) also
+    C(s3:GetBucketObjectLockConfiguration) and, where there is such a lock, C(s3:GetObjectRetention)."
 author:
   - cloudcdc maintainers (@cloudcdc)
 options:
@@ -31,6 +32,13 @@ options:
       - A bucket that is empty and has no tags at all passes, since it may be what a run left that was killed between
         making the bucket and tagging it.
     type: dict
+  refuse_retained:
+    description:
+      - Whether to fail, in check mode too, and say until when, where versions are under Object Lock retention.
+      - The oldest and the newest version of each day are looked at, which are enough for what the bucket retains by
+        itself.
+    type: bool
+    default: false
   lock:
     description:
       - The lock that the run holds, which is then kept while the bucket is emptied.
@@ -112,6 +120,7 @@ def main() -> None:
     argument_spec = {
         "name": {"type": "str", "required": True},
         "required_tags": {"type": "dict"},
+        "refuse_retained": {"type": "bool", "default": False},
         "lock": {"type": "dict", "options": lock},
     }
     module = AnsibleAWSModule(argument_spec=argument_spec, supports_check_mode=True)

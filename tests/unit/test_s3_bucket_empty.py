@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import boto3
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSError, InputError
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket_empty import BucketContents
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 OWN = {"cloudcdc:pipeline": "cdc/dev/orders"}
@@ -126,3 +129,58 @@ def test_a_run_that_lost_its_lock_empties_no_further(s3):
     with pytest.raises(InputError, match="now another run's"):
         contents.apply(contents.plan(contents.read()))
     assert s3.list_objects_v2(Bucket="audit")["KeyCount"] == 2
+
+
+def retained_until(moments):
+    """The check of a bucket with one version for each (age in days, retention left in days or None)."""
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    class Locked:
+        asked = 0
+
+        def list_object_versions(self, **request):
+            versions = [
+                {"Key": f"audit-logs/{number}", "VersionId": "1", "LastModified": now - timedelta(days=age)}
+                for number, (age, _left) in enumerate(moments)
+            ]
+            return {"Versions": versions}
+
+        def get_bucket_tagging(self, **request):
+            return {"TagSet": [{"Key": key, "Value": value} for key, value in OWN.items()]}
+
+        def get_object_lock_configuration(self, **request):
+            headers = {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}
+            return {"ObjectLockConfiguration": {}, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+        def get_object_retention(self, Key, **request):
+            self.asked += 1
+            left = moments[int(Key.rpartition("/")[2])][1]
+            if left is None:
+                code = {"Error": {"Code": "NoSuchObjectLockConfiguration"}}
+                raise ClientError(code, "GetObjectRetention")
+            return {"Retention": {"RetainUntilDate": now + timedelta(days=left)}}
+
+    contents = BucketContents(FakeModule(OWN))
+    contents.s3, contents.refuse_retained = WithRetry(Locked()), True
+    return contents
+
+
+def test_a_bucket_under_retention_is_refused_with_the_date(s3):
+    contents = retained_until([(400, None), (3, 5), (2, 30), (1, 29)])
+    with pytest.raises(InputError, match="retention until 2026-03-02T12:00:00Z at least"):
+        contents.read()
+    assert retained_until([(400, None), (40, -10), (30, 0)]).read() == {"empty": False}
+
+
+def test_a_day_is_judged_by_its_oldest_and_its_newest_version(s3):
+    contents = retained_until([(1.2 + number / 1000, -1) for number in range(100)])
+    assert contents.read() == {"empty": False}
+    assert contents.s3.client.asked == 2
+
+
+def test_a_bucket_without_object_lock_retains_nothing(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    module = FakeModule()
+    module.params["refuse_retained"] = True
+    assert BucketContents(module).read() == {"empty": False}
