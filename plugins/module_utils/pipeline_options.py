@@ -12,6 +12,7 @@ from typing import Any
 
 from . import dynamodb_table, event_source_mapping, lambda_settings, s3_bucket_settings, sns_topic
 from ._change_rules import check_rules
+from .pipeline_lock import FOLDER
 
 PREFIX = "ddb_stream_pipeline_"
 
@@ -74,6 +75,8 @@ _RANGES = {
     "redrive_limit": (0, 1_000_000),
     "redrive_batch_size": (1, 10_000),
     "status_minutes": (1, 1_440),
+    "lock_lease": (900, 86_400),
+    "lock_wait": (0, 86_400),
 }
 
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -248,6 +251,11 @@ def _failures(given: dict[str, Any]) -> list[str]:
 
 def _audit(given: dict[str, Any]) -> list[str]:
     prefix = str(given.get("audit_prefix", ""))
+    if prefix.startswith(FOLDER):
+        return [
+            f"{PREFIX}audit_prefix is {prefix!r}; {FOLDER} holds the lock of the runs, which is no audit log: give "
+            "another prefix, for example audit-logs/."
+        ]
     if _AUDIT_PREFIX.fullmatch(prefix) and len(prefix) <= _AUDIT_PREFIX_MOST:
         return []
     return [

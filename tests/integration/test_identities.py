@@ -152,8 +152,9 @@ def test_each_action_taken_away_stops_the_deploy_in_awss_own_words(cloud, tmp_pa
     whole = policy("deployer")
     # In the order of the tasks, so that each deploy gets further than the one before.
     for action in (
-        "dynamodb:CreateTable",
         "s3:CreateBucket",
+        "s3:PutObject",
+        "dynamodb:CreateTable",
         "iam:CreateRole",
         "lambda:CreateFunction",
         "lambda:CreateEventSourceMapping",
