@@ -68,16 +68,19 @@ integration: setup ## Modules, identities, kills and edge cases against the loca
 
 .PHONY: molecule
 molecule: MOLECULE_SCENARIOS = $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+# The inventory's connection, or another one: CONNECTION=local
+molecule: MOLECULE_CONNECTION = $(if $(CONNECTION),-- --extra-vars=ansible_connection=$(CONNECTION))
 molecule: setup ## The role end to end on the local cloud, IAM enforced: make molecule SCENARIO=default
 	@molecule reset $(MOLECULE_SCENARIOS) >/dev/null # forgets a run that was killed
-	molecule test $(MOLECULE_SCENARIOS)
+	molecule test $(MOLECULE_SCENARIOS) $(MOLECULE_CONNECTION)
 
 .PHONY: soak
 soak: export CDC_SOAK = 1
-soak: setup ## The long runs: full counts of properties, faults, kills and failure records
+soak: setup ## The long runs: full counts of properties, faults, kills and failure records; molecule over local
 	@mkdir -p build
 	pytest tests/unit/local_cloud tests/integration/test_nothing_is_lost.py tests/integration/test_pipeline_redrive.py \
 		--durations=10 --junitxml=build/soak.xml
+	$(MAKE) molecule CONNECTION=local
 
 .PHONY: bench
 bench: BENCH_VENV := .venv-bench
@@ -85,6 +88,10 @@ bench: ## Measure the function against the recipe's way, Powertools and boto3; f
 	@test -n "$(PYTHON)"
 	@tools/setup.sh "$(PYTHON)" $(BENCH_VENV) requirements/bench.txt
 	@$(BENCH_VENV)/bin/python -m benchmarks.run
+
+.PHONY: bench-deploy
+bench-deploy: setup ## Measure deploys, over both connections, against the first release's; fails when a limit is missed
+	@python -m benchmarks.deploy.run
 
 .PHONY: test-matrix
 test-matrix: ## Unit tests, lint and the default scenario on both supported sets

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +21,7 @@ from benchmarks import costs, events, limits, report
 from benchmarks.bench import ROOT, Bench
 from benchmarks.candidates import CANDIDATES, SIZES, Candidate
 from benchmarks.figures import summarize
+from benchmarks.machine import machine
 from benchmarks.stub import Stub
 
 OUTPUT = ROOT / "build" / "bench"
@@ -46,7 +44,7 @@ def plan(rounds: int, sizes: tuple[int, ...], candidates: list[Candidate]) -> It
 def measure_all(function: Path, rounds: int, sizes: tuple[int, ...]) -> dict[str, Any]:
     """Everything, as the file that the figures are made from."""
     ours = {candidate.name: candidate for candidate in CANDIDATES if candidate.name in limits.LAYOUTS}
-    raw: dict[str, Any] = {"machine": _machine(), "stub": _LATENCIES, "rounds": rounds, "runs": [], "starts": []}
+    raw: dict[str, Any] = {"machine": machine(), "stub": _LATENCIES, "rounds": rounds, "runs": [], "starts": []}
     with Stub(**_LATENCIES) as stub, tempfile.TemporaryDirectory() as work:
         bench = Bench(stub, function, Path(work))
         for _round in range(_START_ROUNDS):
@@ -70,24 +68,6 @@ def measure_all(function: Path, rounds: int, sizes: tuple[int, ...]) -> dict[str
 def _progress(run: dict[str, Any]) -> str:
     speed, cpu = run["records"] / run["wall_s"], run["cpu_s"] / run["records"] * 1000
     return f"{run['candidate']:17} batch {run['size']:4}: {speed:7.1f} records/s, {cpu:5.2f} CPU-ms a record"
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "cpu": _cpu(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,6 @@
-"""The cloud's identities: the deployer, the operator and the reader, each an IAM user with its own policy, as on AWS.
+"""The cloud's identities: the deployer, the operator and the reader, each an IAM user with its own policies, as on AWS.
+
+A policy of an identity is a file of its name, or of its name with a hyphen and a feature: deployer-hardening.json.
 
 Runs inside the cloud's virtual environment (it needs boto3), as the account's root, through the public IAM API::
 
@@ -43,11 +45,17 @@ def policy_arn(name: str) -> str:
     return f"arn:{PARTITION}:iam::{ACCOUNT}:policy{PATH}{name}"
 
 
-def set_policy(iam, name: str, document: str) -> None:
-    """Make the document the identity's whole policy."""
-    arn = policy_arn(name)
+def policy_files(folder: Path, name: str) -> list[Path]:
+    """The files of an identity's policies, its own one first."""
+    return [file for file in (folder / f"{name}.json", *sorted(folder.glob(f"{name}-*.json"))) if file.is_file()]
+
+
+def set_policy(iam, name: str, document: str, policy: str = "") -> None:
+    """Make the document the identity's policy of that name, which without one is the identity's own."""
+    policy = policy or name
+    arn = policy_arn(policy)
     try:
-        iam.create_policy(PolicyName=name, Path=PATH, PolicyDocument=document)
+        iam.create_policy(PolicyName=policy, Path=PATH, PolicyDocument=document)
     except iam.exceptions.EntityAlreadyExistsException:
         # Five versions are the most AWS keeps, so those that are not in force go first.
         for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
@@ -55,6 +63,13 @@ def set_policy(iam, name: str, document: str) -> None:
                 iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
     iam.attach_user_policy(UserName=name, PolicyArn=arn)
+
+
+def detach_others(iam, name: str, policies: list[str]) -> None:
+    """Take from the identity the policies that have no file any more."""
+    for attached in iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]:
+        if attached["PolicyName"] not in policies:
+            iam.detach_user_policy(UserName=name, PolicyArn=attached["PolicyArn"])
 
 
 def ensure_user(iam, name: str) -> None:
@@ -101,11 +116,12 @@ def bootstrap(settings: Settings, iam) -> None:
     keys = {"admin": ROOT}
     for name in NAMES:
         ensure_user(iam, name)
-        policy = settings.policies / f"{name}.json"
-        if policy.is_file():
-            set_policy(iam, name, render(policy.read_text(), name))
-        else:
-            print(f"{name} may do nothing: there is no {policy}", flush=True)
+        files = policy_files(settings.policies, name)
+        for file in files:
+            set_policy(iam, name, render(file.read_text(), file.stem), file.stem)
+        detach_others(iam, name, [file.stem for file in files])
+        if not files:
+            print(f"{name} may do nothing: there is no {settings.policies / f'{name}.json'}", flush=True)
         keys[name] = ensure_key(iam, name, known.get(name, {}))
     write_credentials(settings.credentials, keys)
 

@@ -57,6 +57,7 @@ def install(actions: Path, patched: bool) -> None:
         name_resources()
         add_policy_condition()
         add_default_policy_versions()
+        add_keys_of_log_groups()
         mappings = StreamMappings(lambda_svc, actions.parent / "poller" / "results")
         lambda_svc.handle_request = mappings.handle_request
         lambda_svc._create_esm = mappings.create
@@ -67,6 +68,8 @@ def install(actions: Path, patched: bool) -> None:
         lambda_svc._poll_dynamodb_streams = lambda: False
         keep_stream_records()
         name_errors()
+        share_concurrency()
+        guard_publishing()
         evaluate_alarms()
         keep_time()
 
@@ -140,6 +143,11 @@ def name_resources() -> None:
 
     def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
         found = extract(service, method, path, headers, body, query_params, region, account_id)
+        if service == "lambda" and found.count(":") == 6 and ":function:" in found:
+            # A version or an alias that is asked for is part of what is decided about.
+            # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+            qualifier = iam_actions._query_param(query_params, "Qualifier")
+            return f"{found}:{qualifier}" if qualifier else found
         if found != "*":
             return found
         if service == "dynamodb":
@@ -149,6 +157,9 @@ def name_resources() -> None:
             return stream or _stream_of(iam_actions._safe_json_field(body, "ShardIterator"))
         if service == "sns":
             return iam_actions._query_param(query_params, "ResourceArn") or "*"
+        if service == "kms" and (alias := iam_actions._safe_json_field(body, "AliasName")):
+            # AWS decides about the key, too.
+            return f"arn:aws:kms:{region}:{account_id}:{alias}"
         if service == "lambda" and method == "POST" and path.rstrip("/").endswith("/functions"):
             name = iam_actions._safe_json_field(body, "FunctionName")
             return f"arn:aws:lambda:{region}:{account_id}:function:{name}" if name else "*"
@@ -167,10 +178,12 @@ def name_resources() -> None:
 def _of_cloudwatch(body: bytes, query_params: dict[str, Any], region: str, account_id: str) -> str:
     """The alarm or the dashboard, which has no region, that a call names.
 
-    Of many that are deleted at once, AWS decides about each; the modules delete one at a time, so the first is all.
+    Of many that are deleted at once, AWS decides about each. Here the first stands for all.
     """
     from ministack.core import iam_actions
 
+    if tagged := iam_actions._param(body, query_params, "ResourceARN"):
+        return tagged
     if alarms := iam_actions._param(body, query_params, "AlarmNames"):
         return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{alarms[0]}"
     dashboards = iam_actions._param(body, query_params, "DashboardNames")
@@ -185,19 +198,37 @@ def _stream_of(iterator: str | None) -> str:
     return (dynamodb_streams._decode_iterator(iterator or "") or {}).get("arn", "*")
 
 
+#: Actions on roles that AWS has the condition key iam:PermissionsBoundary for.
+BOUNDED_ACTIONS = (
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+)
+
+
 def add_policy_condition() -> None:
-    """Fill the condition key iam:PolicyARN, which AWS has for attaching and detaching policies.
+    """Fill the condition keys iam:PolicyARN, which AWS has for attaching and detaching policies, and
+    iam:PermissionsBoundary: the one that is asked for, or that of the role that is changed.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
     """
     from ministack.core import iam_actions
+    from ministack.services import iam
 
     tags = iam_actions.request_tag_context
 
     def request_tag_context(service, iam_action, body, params):
         keys = tags(service, iam_action, body, params)
         if iam_action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
-            return {**keys, "iam:PolicyARN": iam_actions._query_param(params, "PolicyArn")}
+            keys = {**keys, "iam:PolicyARN": iam_actions._query_param(params, "PolicyArn")}
+        if iam_action in BOUNDED_ACTIONS:
+            role = iam._roles.get(iam_actions._query_param(params, "RoleName")) or {}
+            boundary = iam_actions._query_param(params, "PermissionsBoundary") or role.get("PermissionsBoundary")
+            keys = {**keys, **({"iam:PermissionsBoundary": boundary} if boundary else {})}
         return keys
 
     iam_actions.request_tag_context = request_tag_context
@@ -218,6 +249,30 @@ def add_default_policy_versions() -> None:
         return iam._xml(200, "SetDefaultPolicyVersionResponse", "", ns="iam")
 
     iam._IAM_HANDLERS["SetDefaultPolicyVersion"] = set_default_policy_version
+
+
+# --- log groups ------------------------------------------------------------------------------------------------------
+
+
+def add_keys_of_log_groups() -> None:
+    """AssociateKmsKey and DisassociateKmsKey, which MiniStack does not know, though it keeps a group's key."""
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import cloudwatch_logs
+
+    handle = cloudwatch_logs.handle_request
+
+    async def handle_request(method, path, headers, body, query_params):
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action not in ("AssociateKmsKey", "DisassociateKmsKey"):
+            return await handle(method, path, headers, body, query_params)
+        data = json.loads(body)
+        group = cloudwatch_logs._log_groups.get(data.get("logGroupName"))
+        if group is None:
+            return error_response_json("ResourceNotFoundException", "The specified log group does not exist.", 400)
+        group["kmsKeyId"] = data["kmsKeyId"] if action == "AssociateKmsKey" else None
+        return json_response({})
+
+    cloudwatch_logs.handle_request = handle_request
 
 
 # --- event source mappings of DynamoDB streams -----------------------------------------------------------------------
@@ -503,6 +558,46 @@ def name_errors() -> None:
         return result
 
     lambda_svc._execute_function_warm = execute_function_warm
+
+
+def share_concurrency() -> None:
+    """Versions and aliases share their function's reserved concurrency. MiniStack holds only $LATEST to it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    from ministack.services import lambda_svc
+
+    reserved = lambda_svc._reserved_concurrency
+
+    def reserved_concurrency(func, config):
+        function = lambda_svc._functions.get(config.get("FunctionName")) or func
+        return reserved(function, config)
+
+    lambda_svc._reserved_concurrency = reserved_concurrency
+
+
+def guard_publishing() -> None:
+    """PublishVersion refuses another code or revision than the one that it is asked for. MiniStack takes what there is.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+    """
+    from ministack.services import lambda_svc
+
+    publish = lambda_svc._publish_version
+
+    def publish_version(name, data):
+        config = (lambda_svc._functions.get(name) or {}).get("config")
+        asked = data.get("CodeSha256")
+        if config and asked and asked != config["CodeSha256"]:
+            message = (
+                f"CodeSHA256 ({asked}) is different from current CodeSHA256 in $LATEST ({config['CodeSha256']}). "
+                "Please try again with the CodeSHA256 in $LATEST."
+            )
+            return _error("InvalidParameterValueException", message, 400)
+        refused = lambda_svc._check_revision(config, data) if config else None
+        return refused or publish(name, data)
+
+    lambda_svc._publish_version = publish_version
 
 
 # --- CloudWatch ------------------------------------------------------------------------------------------------------

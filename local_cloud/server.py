@@ -48,6 +48,21 @@ def with_instance(app, told: dict[str, Any]):
     return answer
 
 
+def as_over_tls(app):
+    """MiniStack's ASGI application, which takes a request for one over TLS, as if a proxy in front had ended that.
+
+    It never leaves the machine. So policies that refuse requests without TLS (aws:SecureTransport) can be in force here
+    too; a request with ``X-Forwarded-Proto: http`` is one without.
+    """
+
+    async def answer(scope, receive, send):
+        if scope["type"] == "http" and all(name != b"x-forwarded-proto" for name, _value in scope["headers"]):
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await app(scope, receive, send)
+
+    return answer
+
+
 def main() -> None:
     settings = from_environment(os.environ)
     told = describe(settings, os.environ)
@@ -72,8 +87,9 @@ def main() -> None:
     supervisor = Supervisor(settings, lambda pid: tell_poller(settings, told, pid))
     if settings.supervised:
         supervisor.start()
+    served = with_faults(as_over_tls(app) if settings.patched else app)
     try:
-        asyncio.run(serve(with_instance(with_faults(app), told), config))
+        asyncio.run(serve(with_instance(served, told), config))
     finally:
         supervisor.end()
 

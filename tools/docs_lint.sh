@@ -39,6 +39,7 @@ PYTHON
 }
 show module plugins/modules/[a-z]*.py
 show filter plugins/filter/[a-z]*.py
+show test plugins/test/[a-z]*.py
 show lookup plugins/lookup/[a-z]*.py
 show connection plugins/connection/[a-z]*.py
 show callback plugins/callback/[a-z]*.py

@@ -13,7 +13,12 @@ from .event_source_mapping import current_settings, describe, reads_table_stream
 
 def find_mappings(options: dict[str, Any], api: MappingApi) -> list[dict[str, Any]]:
     """The mappings that fit every option that is given, as the user sees them."""
-    complete = [api.complete(mapping) for mapping in _candidates(options, api) if _fits(options, mapping)]
+    return described([mapping for mapping in _candidates(options, api) if _fits(options, mapping)], api)
+
+
+def described(mappings: list[dict[str, Any]], api: MappingApi) -> list[dict[str, Any]]:
+    """Listed mappings as the user sees them."""
+    complete = [api.complete(mapping) for mapping in mappings]
     return [_described(mapping, api.tags(mapping["EventSourceMappingArn"])) for mapping in complete if mapping]
 
 

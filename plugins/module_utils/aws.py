@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one place where this collection touches amazon.aws: clients, errors, retries.
+"""Where this collection touches amazon.aws: clients, errors, retries; its pure half is in ``comparing``.
 
-Everything else in module_utils imports from here, so a change in amazon.aws is mended in one file.
+Everything else in module_utils imports from here or there, so a change in amazon.aws is mended in one place.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Iterable
 from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorHandler
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.amazon.aws.plugins.module_utils.policy import compare_policies
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
+
+from .comparing import (
     ansible_dict_to_boto3_tag_list,
     boto3_tag_list_to_ansible_dict,
     compare_aws_tags,
+    compare_policies,
 )
+from .plan import InputError
 
 __all__ = [
     "AWSRetry",
@@ -35,10 +37,6 @@ __all__ = [
     "error_code",
     "error_message",
 ]
-
-
-class InputError(Exception):
-    """What the user asked for cannot be; said before anything is written."""
 
 
 def client(module: AnsibleAWSModule, service: str, passing: Iterable[str] = ()):

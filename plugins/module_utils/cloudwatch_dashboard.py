@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")

@@ -15,8 +15,8 @@ from typing import Any
 
 from ansible.module_utils.common.text.converters import to_text
 
-from .aws import ansible_dict_to_boto3_tag_list, compare_aws_tags
-from .runner import Plan, Step
+from .comparing import ansible_dict_to_boto3_tag_list, compare_aws_tags
+from .plan import Plan, Step
 
 KEY_TYPES = {"STRING": "S", "NUMBER": "N", "BINARY": "B"}
 PROVISIONED, ON_DEMAND = "PROVISIONED", "PAY_PER_REQUEST"

@@ -18,9 +18,9 @@ from typing import Any
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
 
 from ._event_source_mapping_rules import FUNCTION, combination_problems, problems
-from .aws import InputError, compare_aws_tags
+from .comparing import compare_aws_tags
 from .filter_pattern import canonical
-from .runner import Plan, Step
+from .plan import InputError, Plan, Step
 
 __all__ = [
     "Wanted",

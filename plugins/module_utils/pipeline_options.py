@@ -10,8 +10,9 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import dynamodb_table, event_source_mapping, sns_topic
+from . import dynamodb_table, event_source_mapping, lambda_settings, s3_bucket_settings, sns_topic
 from ._change_rules import check_rules
+from .pipeline_lock import FOLDER
 
 PREFIX = "ddb_stream_pipeline_"
 
@@ -40,9 +41,19 @@ _NAMES = {
         re.compile(r"(?!AWS/)([A-Za-z0-9._/#:-]{1,255})?"),
         "up to 255 letters, digits and any of ._/#:-, not beginning with AWS/, or nothing for no metrics",
     ),
+    "kms_key_arn": (
+        re.compile(r"(arn:[^:]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?"),
+        "the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID, not of an alias, or nothing",
+    ),
+    "kms_key_alias": (
+        re.compile(r"alias/(?!aws/)[A-Za-z0-9/_-]{1,250}"),
+        "alias/ and 1 to 250 letters, digits and any of /_-, not beginning with aws/",
+    ),
     "dashboard_name": (re.compile(r"[A-Za-z0-9_-]{1,255}"), "1 to 255 letters, digits, hyphens and underscores"),
     "runtime": (re.compile(r"python3\.(1[1-9]|[2-9][0-9])"), "a Python runtime of 3.11 or newer, such as python3.13"),
 }
+
+_POLICY_ARN = re.compile(r"arn:[^:]+:iam::([0-9]{12}|aws):policy/[A-Za-z0-9/_+=,.@-]+")
 
 # Lowest and highest: CreateFunction, CreateQueue and PutMetricAlarm in AWS's API references; what the function takes.
 _RANGES = {
@@ -50,7 +61,9 @@ _RANGES = {
     "timeout": (1, 900),
     "notification_max_bytes": (32_768, 262_144),
     "concurrency": (1, 128),
+    "versions_to_keep": (2, 100),
     "failure_queue_retention_period": (60, 1_209_600),
+    "kms_key_deletion_days": (7, 30),
     "alarm_period": (60, 86_400),
     "alarm_failure_age_in_seconds": (60, 1_209_600),
     "alarm_iterator_age_in_seconds": (60, 86_400),
@@ -62,7 +75,13 @@ _RANGES = {
     "redrive_limit": (0, 1_000_000),
     "redrive_batch_size": (1, 10_000),
     "status_minutes": (1, 1_440),
+    "lock_lease": (900, 86_400),
+    "lock_wait": (0, 86_400),
 }
+
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
+_SESSION = (900, 43_200)
 
 _TABLE_OPTIONS = (
     "hash_key_name", "hash_key_type", "range_key_name", "range_key_type", "billing_mode", "read_capacity",
@@ -83,6 +102,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     given = {name.removeprefix(PREFIX): value for name, value in options.items()}
     found = _unknown(options, known)
     found += _words(given)
+    found += _credentials(given)
     found += _names(given)
     found += _numbers(given)
     found += _table(given)
@@ -90,6 +110,9 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _topics(given)
     found += _failures(given)
     found += _audit(given)
+    found += _audit_bucket(given)
+    found += _key(given)
+    found += _function(given)
     found += _redrive(given)
     found += _rules(given)
     return found
@@ -109,6 +132,27 @@ def _words(given: dict[str, Any]) -> list[str]:
         for name in ("project", "environment", "name")
         if not _WORD.fullmatch(str(given.get(name, "")))
     ]
+
+
+def _credentials(given: dict[str, Any]) -> list[str]:
+    found = []
+    for identity, options in (given.get("credentials") or {}).items():
+        place, role = f"{PREFIX}credentials.{identity}", (options or {}).get("role_arn")
+        if role and not _ROLE_ARN.fullmatch(str(role)):
+            found.append(
+                f"{place}.role_arn is {role!r}; give a role's ARN, such as arn:aws:iam::111111111111:role/deployer."
+            )
+        found += [
+            f"{place}.{name} is given without {place}.role_arn; there is no role to assume."
+            for name in ("external_id", "duration_seconds")
+            if (options or {}).get(name) and not role
+        ]
+        seconds = (options or {}).get("duration_seconds")
+        if seconds and not _is_within(seconds, *_SESSION):
+            found.append(
+                f"{place}.duration_seconds is {seconds!r}; give a whole number from {_SESSION[0]} to {_SESSION[1]}."
+            )
+    return found
 
 
 def _names(given: dict[str, Any]) -> list[str]:
@@ -207,12 +251,90 @@ def _failures(given: dict[str, Any]) -> list[str]:
 
 def _audit(given: dict[str, Any]) -> list[str]:
     prefix = str(given.get("audit_prefix", ""))
+    if prefix.startswith(FOLDER):
+        return [
+            f"{PREFIX}audit_prefix is {prefix!r}; {FOLDER} holds the lock of the runs, which is no audit log: give "
+            "another prefix, for example audit-logs/."
+        ]
     if _AUDIT_PREFIX.fullmatch(prefix) and len(prefix) <= _AUDIT_PREFIX_MOST:
         return []
     return [
         f"{PREFIX}audit_prefix is {prefix!r}; it must end in /, hold only characters that are safe in S3 object names "
         f"and at most {_AUDIT_PREFIX_MOST} of them, for example audit-logs/."
     ]
+
+
+def _audit_bucket(given: dict[str, Any]) -> list[str]:
+    """The module's own sentences, with the role's names for its options."""
+    options = {name: given.get(f"audit_{name}") for name in s3_bucket_settings.SETTINGS}
+    found = [
+        re.sub(r"\b(lifecycle|object_lock|access_log)(?=\.\w| says )", rf"{PREFIX}audit_\1", sentence)
+        for sentence in s3_bucket_settings.problems(options)
+    ]
+    lifecycle = options["lifecycle"] or {}
+    versions = given.get("audit_bucket_versioning") or options["object_lock"]
+    if lifecycle.get("noncurrent_expiration_days") and not versions:
+        found.append(
+            f"{PREFIX}audit_lifecycle.noncurrent_expiration_days is for versions, and there are none; set "
+            f"{PREFIX}audit_bucket_versioning, or leave it out."
+        )
+    log = options["access_log"] or {}
+    if log.get("bucket") and log["bucket"] == given.get("audit_bucket_name"):
+        found.append(
+            f"{PREFIX}audit_access_log.bucket is the audit bucket itself, whose log would log its own writing; give "
+            "the log a bucket of its own."
+        )
+    return found
+
+
+def _key(given: dict[str, Any]) -> list[str]:
+    if not given.get("kms_key_arn"):
+        return []
+    found = []
+    if given.get("kms_key_create"):
+        found.append(
+            f"{PREFIX}kms_key_arn names a key and {PREFIX}kms_key_create makes one; leave one of the two out: "
+            "everything is encrypted with one key."
+        )
+    region = str(given["kms_key_arn"]).split(":")[3:4]
+    if region and given.get("region") and region != [given["region"]]:
+        found.append(
+            f"{PREFIX}kms_key_arn is a key of {region[0]}, and the pipeline is in {given['region']}; give a key of "
+            "that region."
+        )
+    return found
+
+
+def _function(given: dict[str, Any]) -> list[str]:
+    found = []
+    subnets, groups = (bool(given.get(name)) for name in ("vpc_subnet_ids", "vpc_security_group_ids"))
+    if subnets != groups:
+        found.append(
+            f"{PREFIX}vpc_subnet_ids and {PREFIX}vpc_security_group_ids go together; give both, or neither for a "
+            "function outside a VPC."
+        )
+    if given.get("system_log_level") and given.get("log_format") != "JSON":
+        found.append(
+            f"{PREFIX}system_log_level is given; only a log in JSON has levels: give {PREFIX}log_format JSON too."
+        )
+    reserved, factor = given.get("reserved_concurrency"), given.get("parallelization_factor")
+    if reserved == 0:
+        found.append(
+            f"{PREFIX}reserved_concurrency is 0, which stops the feed and makes Lambda give changes up; to stop it "
+            f"without a loss for a while, set {PREFIX}enabled to false."
+        )
+    elif reserved is not None and reserved != lambda_settings.NOT_RESERVED and reserved < (factor or 1):
+        found.append(
+            f"{PREFIX}reserved_concurrency is {reserved}, and each shard of the stream runs up to {factor} invocations "
+            f"at once ({PREFIX}parallelization_factor); give that many or more, or {lambda_settings.NOT_RESERVED} for "
+            "no reservation."
+        )
+    boundary = given.get("permissions_boundary")
+    if boundary and not _POLICY_ARN.fullmatch(boundary):
+        found.append(
+            f"{PREFIX}permissions_boundary is {boundary!r}; give the ARN of a policy, arn:aws:iam::ACCOUNT:policy/NAME."
+        )
+    return found
 
 
 def _redrive(given: dict[str, Any]) -> list[str]:

@@ -9,31 +9,12 @@ shapes what the user sees. Check mode is the same flow without ``apply``; diff m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .aws import AnsibleAWSError, AnsibleAWSModule, InputError
+from .aws import AnsibleAWSError, AnsibleAWSModule
+from .plan import InputError, Plan, Step
 
-
-@dataclass(frozen=True)
-class Step:
-    """One write: the name of the client's method, and the request it takes."""
-
-    call: str
-    request: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is, what will be, and the writes that lead there. No steps: nothing to change."""
-
-    before: dict[str, Any]
-    after: dict[str, Any]
-    steps: tuple[Step, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        return bool(self.steps)
+__all__ = ["Plan", "Resource", "Step", "run_resource"]
 
 
 class Resource(Protocol):

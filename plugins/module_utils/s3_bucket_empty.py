@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 from .aws import (
@@ -16,6 +19,8 @@ from .aws import (
     client,
     error_code,
 )
+from .pipeline_lock import FOLDER
+from .pipeline_lock_api import PipelineLock, time_of
 from .runner import Plan, Step
 
 _GONE = ("NoSuchBucket", "404")
@@ -42,6 +47,8 @@ class BucketContents:
         self.bucket: str = module.params["name"]
         self.required: dict[str, str] = module.params["required_tags"] or {}
         self.s3 = client(module, "s3")
+        self.refuse_retained: bool = module.params.get("refuse_retained") or False
+        self.keep_lock = lock_keeper(self.s3, module.params.get("lock"))
         self.deleted = 0
         self.was_empty = True
 
@@ -55,6 +62,8 @@ class BucketContents:
             raise
         if problem := ownership_problem(self.bucket, carried, self.required, empty):
             raise InputError(problem)
+        if self.refuse_retained and not empty:
+            self._refuse_retained()
         return {"empty": empty}
 
     def plan(self, current: dict[str, Any] | None) -> Plan:
@@ -65,19 +74,97 @@ class BucketContents:
     def apply(self, plan: Plan) -> None:
         # Always the first page: what was deleted is not listed again.
         while page := self._page(1000):
+            self.keep_lock()
             self._delete(page)
             self.deleted += len(page)
 
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
         return {"deleted": self.deleted, "was_empty": self.was_empty}
 
-    @aws_errors("list the versions in the bucket")
     def _page(self, most: int) -> list[dict[str, str]]:
-        answer = self.s3.list_object_versions(Bucket=self.bucket, MaxKeys=most, aws_retry=True)
-        listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
-        # The version id goes along even where it is "null", as that of objects older than the bucket's versioning is:
-        # without it a versioned bucket only gets a delete marker on top.
-        return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
+        """The first versions that are data; the lock of a run is none."""
+        for answer in self._answers(most):
+            listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+            # The version id goes along even where it is "null", as that of objects older than the bucket's versioning
+            # is: without it a versioned bucket only gets a delete marker on top.
+            page = [
+                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                for each in listed
+                if not each["Key"].startswith(FOLDER)
+            ]
+            if page:
+                return page
+        return []
+
+    def _answers(self, most: int) -> Iterator[dict[str, Any]]:
+        start: dict[str, str] = {}
+        while True:
+            answer = self._list({**start, "MaxKeys": most})
+            yield answer
+            if not answer.get("IsTruncated"):
+                return
+            start = {"KeyMarker": answer["NextKeyMarker"]}
+            if answer.get("NextVersionIdMarker"):
+                start["VersionIdMarker"] = answer["NextVersionIdMarker"]
+
+    def _refuse_retained(self) -> None:
+        """Say until when versions are under Object Lock retention; nothing where the bucket has no Object Lock.
+
+        Retention is asked for version by version, and a log may hold millions. What the bucket retains by itself goes
+        by a version's age, so the oldest and the newest of each day stand for the day.
+        """
+        now = self._object_lock_time()
+        if now is None:
+            return
+        newest: dict[Any, dict[str, Any]] = {}
+        oldest: dict[Any, dict[str, Any]] = {}
+        for answer in self._answers(1000):
+            for each in answer.get("Versions", []):
+                if each["Key"].startswith(FOLDER):
+                    continue
+                day = each["LastModified"].date()
+                if day not in newest or each["LastModified"] > newest[day]["LastModified"]:
+                    newest[day] = each
+                if day not in oldest or each["LastModified"] < oldest[day]["LastModified"]:
+                    oldest[day] = each
+        asked = {(each["Key"], each["VersionId"]) for each in [*newest.values(), *oldest.values()]}
+        until = max((self._retained_until(*version) for version in sorted(asked)), default=now)
+        if until > now:
+            raise InputError(
+                f"The bucket {self.bucket} holds versions under Object Lock retention until"
+                f" {until.astimezone(timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')} at least, which nobody may delete"
+                " before. Nothing was removed. Run without deleting the data, or again after that time."
+            )
+
+    def _object_lock_time(self) -> datetime | None:
+        """S3's time, when the bucket has Object Lock; else None."""
+        try:
+            answer = self._object_lock()
+        except AnsibleAWSError as exc:
+            if error_code(exc) == "ObjectLockConfigurationNotFoundError":
+                return None
+            raise
+        return time_of(answer) or datetime.now(timezone.utc)
+
+    @aws_errors("read the Object Lock configuration of the bucket")
+    def _object_lock(self) -> dict[str, Any]:
+        return self.s3.get_object_lock_configuration(Bucket=self.bucket, aws_retry=True)
+
+    def _retained_until(self, key: str, version: str) -> datetime:
+        try:
+            return self._retention(key, version)["Retention"]["RetainUntilDate"]
+        except AnsibleAWSError as exc:
+            if error_code(exc) in ("NoSuchObjectLockConfiguration", "NoSuchKey", "NoSuchVersion"):
+                return datetime.fromtimestamp(0, timezone.utc)
+            raise
+
+    @aws_errors("read the retention of a version in the bucket")
+    def _retention(self, key: str, version: str) -> dict[str, Any]:
+        return self.s3.get_object_retention(Bucket=self.bucket, Key=key, VersionId=version, aws_retry=True)
+
+    @aws_errors("list the versions in the bucket")
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.s3.list_object_versions(Bucket=self.bucket, **request, aws_retry=True)
 
     def _tags(self) -> dict[str, str]:
         try:
@@ -100,3 +187,20 @@ class BucketContents:
                 message=f"Failed to delete {len(errors)} of the versions in the bucket {self.bucket}, the first of them"
                 f" {first.get('Key')}: {first.get('Code')}: {first.get('Message')}"
             )
+
+
+def lock_keeper(s3: Any, lock: dict[str, Any] | None) -> Callable[[], None]:
+    """A function that renews the run's lock, when a third of its lease is over: a large bucket takes longer than it."""
+    if not lock:
+        return lambda: None
+    held = PipelineLock(s3, lock["bucket"], lock["key"], lock["token"], lock["lease"])
+    renewed = time.monotonic()
+
+    def keep() -> None:
+        nonlocal renewed
+        now = time.monotonic()
+        if now - renewed > lock["lease"] / 3:
+            held.renew()
+            renewed = now
+
+    return keep

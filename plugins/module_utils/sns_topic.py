@@ -14,13 +14,13 @@ import json
 import re
 from typing import Any
 
-from .aws import (
+from .comparing import (
     ansible_dict_to_boto3_tag_list,
     boto3_tag_list_to_ansible_dict,
     compare_aws_tags,
     compare_policies,
 )
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 # https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
 _TOPIC_ATTRIBUTES = {

@@ -65,6 +65,11 @@ options:
       - The function that processes the stream, by name or ARN. A version or alias in it is not looked at.
     type: str
     required: true
+  qualifier:
+    description:
+      - The version or alias that the mapping invokes, whose environment is looked at. Left out, the function itself,
+        which is C($LATEST).
+    type: str
   event_source_mapping_uuid:
     description:
       - The mapping from the stream to the function.
@@ -325,6 +330,7 @@ ARGUMENT_SPEC = {
     "mode": {"type": "str", "choices": ["poison", "break"], "default": "poison"},
     "table_name": {"type": "str", "required": True},
     "function_name": {"type": "str", "required": True},
+    "qualifier": {"type": "str"},
     "event_source_mapping_uuid": {"type": "str"},
     "audit_bucket": {"type": "str", "required": True},
     "audit_prefix": {"type": "str", "default": "audit-logs/"},

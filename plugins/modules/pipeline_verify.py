@@ -56,6 +56,11 @@ options:
       - The function that processes the stream, by name or ARN. A version or alias in it is not looked at.
     type: str
     required: true
+  qualifier:
+    description:
+      - The version or alias whose environment is compared with O(function_environment). Left out, that of the function
+        itself, which is C($LATEST).
+    type: str
   event_source_mapping_uuid:
     description:
       - The mapping from the stream to the function.
@@ -343,6 +348,7 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline
 ARGUMENT_SPEC = {
     "table_name": {"type": "str", "required": True},
     "function_name": {"type": "str", "required": True},
+    "qualifier": {"type": "str"},
     "event_source_mapping_uuid": {"type": "str"},
     "audit_bucket": {"type": "str", "required": True},
     "audit_prefix": {"type": "str", "default": "audit-logs/"},

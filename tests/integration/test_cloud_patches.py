@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from cloud_driver import LocalCloud
 from cloud_mappings import ASSUMED_BY_LAMBDA, Mapping, calls, eventually, let, make_function, make_table, put, refused
@@ -288,6 +289,46 @@ def test_a_failed_invocation_names_its_exception(cloud, bare, tmp_path):
     assert told[bare.port] == "Runtime.HandlerError", "MiniStack names them now: name_errors is not needed"
 
 
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+def test_versions_and_aliases_share_their_functions_concurrency(cloud, bare, tmp_path):
+    ran = {}
+    for each in (cloud, bare):
+        make_function(each, "shared", tmp_path, "def handler(event, context):\n    return context.function_version")
+        api = each.client("lambda")
+        version = api.publish_version(FunctionName="shared")["Version"]
+        api.create_alias(FunctionName="shared", Name="live", FunctionVersion=version)
+        assert json.load(api.invoke(FunctionName="shared", Qualifier="live")["Payload"]) == version
+        api.put_function_concurrency(FunctionName="shared", ReservedConcurrentExecutions=0)
+        try:
+            api.invoke(FunctionName="shared", Qualifier="live")
+            ran[each.port] = True
+        except api.exceptions.TooManyRequestsException:
+            ran[each.port] = False
+        api.delete_function_concurrency(FunctionName="shared")
+        api.invoke(FunctionName="shared", Qualifier="live")
+    assert not ran[cloud.port]
+    assert ran[bare.port], "MiniStack shares it now: share_concurrency is not needed"
+
+
+def test_only_the_code_and_revision_that_are_asked_for_are_published(cloud, bare, tmp_path):
+    for each in (cloud, bare):
+        make_function(each, "guarded", tmp_path)
+    api = cloud.client("lambda")
+    live = api.get_function_configuration(FunctionName="guarded")
+    right = {"CodeSha256": live["CodeSha256"], "RevisionId": live["RevisionId"]}
+    other = refused(api.publish_version, FunctionName="guarded", **{**right, "CodeSha256": "x"})
+    assert (other["Code"], other["status"]) == ("InvalidParameterValueException", 400)
+    assert other["Message"].startswith("CodeSHA256 (x) is different from current CodeSHA256 in $LATEST")
+    stale = refused(api.publish_version, FunctionName="guarded", **{**right, "RevisionId": "x"})
+    assert (stale["Code"], stale["status"]) == ("PreconditionFailedException", 412)
+    assert refused(api.publish_version, FunctionName="none")["Code"] == "ResourceNotFoundException"
+    assert api.publish_version(FunctionName="guarded", **right)["Version"] == "1"
+    taken = bare.client("lambda").publish_version(FunctionName="guarded", CodeSha256="x", RevisionId="x")
+    assert taken["Version"] == "1", "MiniStack refuses it now: guard_publishing is not needed"
+
+
 # --- metrics of queues -----------------------------------------------------------------------------------------------
 
 
@@ -361,3 +402,97 @@ def test_what_has_left_the_stream_is_trimmed_data(cloud):
     assert [each["dynamodb"]["Keys"]["id"]["S"] for each in reader.get_records(ShardIterator=horizon)["Records"]] == [
         "three"
     ]
+
+
+# --- keys, boundaries, TLS -------------------------------------------------------------------------------------------
+
+KEY = arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
+
+
+def test_a_log_group_takes_and_loses_a_key(cloud, bare):
+    logs, group = cloud.client("logs"), {"logGroupName": "of-a-key"}
+    logs.create_log_group(**group)
+
+    def key():
+        return logs.describe_log_groups(logGroupNamePrefix="of-a-key")["logGroups"][0].get("kmsKeyId")
+
+    logs.associate_kms_key(**group, kmsKeyId=KEY)
+    assert key() == KEY
+    logs.disassociate_kms_key(**group)
+    assert key() is None
+    assert refused(logs.associate_kms_key, logGroupName="none", kmsKeyId=KEY)["Code"] == "ResourceNotFoundException"
+    assert refused(bare.client("logs").associate_kms_key, **group, kmsKeyId=KEY)["Message"].startswith("Unknown action")
+
+
+def make_roles_only_within(cloud: LocalCloud, boundary: str):
+    """An IAM client of a user who may make roles, but only within that boundary."""
+    iam, user = cloud.client("iam"), "maker-of-roles"
+    iam.create_user(UserName=user)
+    statement = {
+        "Effect": "Allow",
+        "Action": "iam:*",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=user, PolicyName="roles", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return boto3.client(
+        "iam",
+        endpoint_url=cloud.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+
+
+def test_a_policy_can_ask_for_a_permissions_boundary(cloud):
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+    ours, other = (
+        cloud.client("iam").create_policy(PolicyName=name, PolicyDocument=document)["Policy"]["Arn"]
+        for name in ("our-boundary", "other-boundary")
+    )
+    iam = make_roles_only_within(cloud, ours)
+    role = {"RoleName": "bounded", "AssumeRolePolicyDocument": json.dumps(ASSUMED_BY_LAMBDA)}
+    assert refused(iam.create_role, **role)["Code"] == "AccessDenied"
+    assert refused(iam.create_role, **role, PermissionsBoundary=other)["Code"] == "AccessDenied"
+    iam.create_role(**role, PermissionsBoundary=ours)
+    iam.attach_role_policy(RoleName="bounded", PolicyArn=other)
+
+
+def test_a_policy_that_wants_tls_lets_requests_pass_but_those_that_say_they_are_without(cloud, bare):
+    policy = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::tls-only", "arn:aws:s3:::tls-only/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+    def bucket_of(one: LocalCloud):
+        """A client of a user who may all; the account's root may, whatever a policy says."""
+        iam, s3 = one.client("iam"), one.client("s3")
+        s3.create_bucket(Bucket="tls-only")
+        s3.put_bucket_policy(Bucket="tls-only", Policy=json.dumps({"Version": "2012-10-17", "Statement": [policy]}))
+        iam.create_user(UserName="reader")
+        allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=document)
+        key = iam.create_access_key(UserName="reader")["AccessKey"]
+        return boto3.client(
+            "s3",
+            endpoint_url=one.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+
+    s3 = bucket_of(cloud)
+    s3.put_object(Bucket="tls-only", Key="a", Body=b"")
+    s3.meta.events.register("before-send.s3", say_without_tls)
+    assert refused(s3.put_object, Bucket="tls-only", Key="b", Body=b"")["Code"] == "AccessDenied"
+    assert refused(bucket_of(bare).put_object, Bucket="tls-only", Key="a", Body=b"")["Code"] == "AccessDenied"
+
+
+def say_without_tls(request, **_rest):
+    request.headers["X-Forwarded-Proto"] = "http"

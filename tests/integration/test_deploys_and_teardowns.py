@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,15 +81,23 @@ def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path
     s3 = fresh.client("s3")
     until(lambda: s3.list_objects_v2(Bucket=outputs["audit_bucket"]).get("KeyCount"), "the audit object")
     s3.put_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven", Body=b"{}")
+    sqs, queue = fresh.client("sqs"), outputs["failure_queue_url"]
+    sqs.send_message(QueueUrl=queue, MessageBody="not yet redriven")
+    # In flight, it is not to be seen, and there all the same.
+    assert sqs.receive_message(QueueUrl=queue)["Messages"]
 
     kept = project.run("teardown").ok()
     buckets = [outputs["audit_bucket"], outputs["failure_bucket"]]
     told = " ".join(str(result.get("msg")) for _name, _host, result in kept.tasks())
-    assert all(name in told for name in ("Kept the table", *buckets))
-    assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": buckets}
+    queue_name = queue.rpartition("/")[2]
+    assert all(name in told for name in ("Kept the table", *buckets, f"{queue_name} with 1 messages", "the keys"))
+    left = resources(fresh.endpoint)
+    assert [url.rpartition("/")[2] for url in left.pop("queue")] == [queue_name]
+    assert left == {"table": [outputs["table_name"]], "bucket": buckets}
+    sqs.purge_queue(QueueUrl=queue)
     s3.delete_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven")
-    # An empty failure bucket holds nothing that could be lost.
-    assert project.run("teardown").ok().changed() == ["Remove the failure bucket"]
+    # Empty, they hold nothing that could be lost.
+    assert project.run("teardown").ok().changed() == ["Remove the failure queue", "Remove the failure bucket"]
     assert resources(fresh.endpoint) == {"table": [outputs["table_name"]], "bucket": [outputs["audit_bucket"]]}
 
     project.run("deploy").ok()
@@ -110,6 +120,9 @@ def test_a_table_of_someone_else_is_attached_to_and_never_deleted(fresh, tmp_pat
         "Tags": [{"Key": "owner", "Value": "someone"}],
     }
     arn = dynamodb.create_table(**made)["TableDescription"]["TableArn"]
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    dynamodb.update_continuous_backups(TableName=made["TableName"], PointInTimeRecoverySpecification=recovery)
+    before = all_of_a_table(dynamodb, arn)
 
     taken = one_pipeline(fresh, tmp_path, table_name="UserActivities-theirs", maximum_batching_window_in_seconds=0)
     refused = taken.run("deploy")
@@ -119,13 +132,71 @@ def test_a_table_of_someone_else_is_attached_to_and_never_deleted(fresh, tmp_pat
     taken.options["table_attach"] = True
     taken.run("deploy").ok()
     taken.run("verify").ok()
-    table = dynamodb.describe_table(TableName="UserActivities-theirs")["Table"]
-    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert dynamodb.list_tags_of_resource(ResourceArn=arn)["Tags"] == made["Tags"]
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert all_of_a_table(dynamodb, arn) == {**before, "StreamSpecification": stream}
 
-    taken.run("teardown", "-e", "teardown_delete_data=true").ok()
+    torn = taken.run("teardown", "-e", "teardown_delete_data=true").ok()
+    assert "which belongs to someone else, with its stream." in told_at_the_end(torn)
+    assert all_of_a_table(dynamodb, arn) == {**before, "StreamSpecification": stream}
     assert resources(fresh.endpoint) == {"table": ["UserActivities-theirs"]}
+
+    other_view = taken.run("deploy", "-e", "ddb_stream_pipeline_stream_view_type=KEYS_ONLY")
+    assert "ddb_stream_pipeline_stream_view_type to NEW_AND_OLD_IMAGES, or ask" in other_view.failures()[0]
+    others = [mapping_of_another(fresh, name, arn) for name in ("stream-processor-first", "stream-processor-second")]
+    third = taken.run("deploy")
+    assert "has 2 readers already" in third.failures()[0] and "stream-processor-second" in third.failures()[0]
+    assert "bucket" not in resources(fresh.endpoint)
+
+    lambda_, told = fresh.client("lambda"), ("-e", "teardown_disable_stream=true")
+    lambda_.delete_event_source_mapping(UUID=others[0])
+    until(lambda: len(lambda_.list_event_source_mappings()["EventSourceMappings"]) == 1, "one reader's end")
+    kept = told_at_the_end(taken.run("teardown", *told).ok())
+    assert "with its stream, which" in kept and "stream-processor-second read too" in kept
+    assert all_of_a_table(dynamodb, arn)["StreamSpecification"] == stream
+    lambda_.delete_event_source_mapping(UUID=others[1])
+    until(lambda: not lambda_.list_event_source_mappings()["EventSourceMappings"], "the other reader's end")
+    assert "without its stream" in told_at_the_end(taken.run("teardown", *told).ok())
+    left = all_of_a_table(dynamodb, arn)
+    assert not (left.pop("StreamSpecification", None) or {}).get("StreamEnabled")
+    assert left == before
+
+
+def all_of_a_table(dynamodb, arn: str) -> dict:
+    """What its owner can see of it, but for the ARN of its stream."""
+    name = arn.rpartition("/")[2]
+    described = dynamodb.describe_table(TableName=name)["Table"]
+    changing = ("LatestStreamArn", "LatestStreamLabel", "ItemCount", "TableSizeBytes")
+    return {
+        **{key: value for key, value in described.items() if key not in changing},
+        "tags": dynamodb.list_tags_of_resource(ResourceArn=arn)["Tags"],
+        "recovery": dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"][
+            "PointInTimeRecoveryDescription"
+        ]["PointInTimeRecoveryStatus"],
+    }
+
+
+def told_at_the_end(run) -> str:
+    return str(run.tasks()[-1][2]["msg"])
+
+
+def mapping_of_another(cloud, function: str, table_arn: str) -> str:
+    """A function of someone's, and its mapping of the table's stream; the mapping's UUID."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("other.py", "def handler(event, context):\n    return None\n")
+    lambda_ = cloud.client("lambda")
+    lambda_.create_function(
+        FunctionName=function,
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/theirs",
+        Handler="other.handler",
+        Code={"ZipFile": code.getvalue()},
+    )
+    table = cloud.client("dynamodb").describe_table(TableName=table_arn.rpartition("/")[2])["Table"]
+    made = lambda_.create_event_source_mapping(
+        FunctionName=function, EventSourceArn=table["LatestStreamArn"], StartingPosition="LATEST"
+    )
+    return made["UUID"]
 
 
 def test_a_bucket_of_someone_else_is_refused_before_any_write_and_never_emptied(fresh, tmp_path):

@@ -69,12 +69,13 @@ class TestADeployedEnvironment:
         outputs = three.outputs("activities")
         assert list(outputs) == [
             *("region", "account_id", "endpoint_url", "table_name", "table_arn", "stream_arn", "function_name"),
-            *("function_arn", "alias_arn", "event_source_mapping_uuid", "role_arn", "audit_bucket", "audit_prefix"),
+            *("function_arn", "alias_arn", "function_version", "event_source_mapping_uuid", "role_arn", "audit_bucket"),
+            "audit_prefix",
             *("change_topic_arn", "alarm_topic_arn", "failure_destination_arn", "failure_bucket", "failure_topic_arn"),
             *("failure_queue_url", "failure_queue_arn", "log_group", "alarm_names", "dashboard_name"),
         ]
         assert {name for name, value in outputs.items() if value is None} == {
-            *("alias_arn", "failure_bucket", "failure_topic_arn"),
+            *("failure_bucket", "failure_topic_arn"),
         }
 
     def test_the_recipes_resources_have_the_recipes_settings(self, three, cloud):

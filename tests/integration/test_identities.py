@@ -51,6 +51,11 @@ def drift(cloud, project: Project) -> None:
     s3.delete_bucket_ownership_controls(Bucket=outputs["audit_bucket"])
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
     s3.put_bucket_encryption(Bucket=outputs["audit_bucket"], ServerSideEncryptionConfiguration={"Rules": [rule]})
+    cloud.client("sns").set_topic_attributes(
+        TopicArn=outputs["change_topic_arn"],
+        AttributeName="Policy",
+        AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": []}),
+    )
     other_code = io.BytesIO()
     with zipfile.ZipFile(other_code, "w") as package:
         package.writestr("other.py", "")
@@ -105,7 +110,6 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
     project.run("failure_drill").ok()
     fail_by_message(cloud, project)
     project.run("redrive", "-e", "redrive_source=queue").ok()
-    assert used(cloud, "operator") == granted("operator") - AFTER_A_KILLED_RUN
 
     project.options |= {
         "failure_destination": "topic",
@@ -122,6 +126,9 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
         "tags": {"team": "data"},
     }
     project.run("deploy").ok()
+    project.run("rollback").ok()
+    assert used(cloud, "operator") == granted("operator") - AFTER_A_KILLED_RUN
+
     project.run("status").ok()
     assert used(cloud, "reader") == granted("reader")
     drift(cloud, project)
@@ -145,8 +152,9 @@ def test_each_action_taken_away_stops_the_deploy_in_awss_own_words(cloud, tmp_pa
     whole = policy("deployer")
     # In the order of the tasks, so that each deploy gets further than the one before.
     for action in (
-        "dynamodb:CreateTable",
         "s3:CreateBucket",
+        "s3:PutObject",
+        "dynamodb:CreateTable",
         "iam:CreateRole",
         "lambda:CreateFunction",
         "lambda:CreateEventSourceMapping",
@@ -172,3 +180,45 @@ def replace_policy(cloud, folder: Path, document: dict) -> None:
     file = folder / "policy.json"
     file.write_text(json.dumps(document))
     cloud.run("policy", "deployer", str(file))
+
+
+@pytest.fixture
+def visitor(cloud):
+    """The keys of a user who may do nothing but assume the role acme-deployer, which may what the deployer may."""
+    iam = cloud.client("iam")
+    user = iam.create_user(UserName="visitor")["User"]["Arn"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": user}, "Action": "sts:AssumeRole"}
+    trust["Condition"] = {"StringEquals": {"sts:ExternalId": "cloudcdc"}}
+    role = iam.create_role(
+        RoleName="acme-deployer",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )["Role"]["Arn"]
+    for attached in iam.list_attached_user_policies(UserName="deployer")["AttachedPolicies"]:
+        iam.attach_role_policy(RoleName="acme-deployer", PolicyArn=attached["PolicyArn"])
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [assume]})
+    iam.put_user_policy(UserName="visitor", PolicyName="assume", PolicyDocument=document)
+    key = iam.create_access_key(UserName="visitor")["AccessKey"]
+    return {"access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"], "session_token": "", "profile": ""}
+
+
+def test_a_role_is_assumed_and_its_keys_are_never_shown(cloud, tmp_path, visitor):
+    role = "arn:aws:iam::000000000000:role/acme-deployer"
+    keys = {**visitor, "role_arn": role, "external_id": "cloudcdc"}
+    project = Project(cloud, tmp_path, {"activities": {}}, credentials={"deployer": visitor})
+    run = project.run("deploy", "--check")
+    assert run.returncode != 0
+    assert any("not authorized" in each for each in run.failures()), run.failures()
+
+    project.options["credentials"] = {"deployer": keys}
+    run = project.run("deploy", "--check", "-vvv").ok()
+    assert "Create or adjust the function" in run.changed()
+    session = [result for name, _host, result in run.tasks() if name == "Assume the role of the identity"]
+    assert ["sts_creds" in each for each in session] == [False]
+    assert visitor["secret_key"] not in run.output
+
+    project.options["credentials"] = {"deployer": {**keys, "role_arn": role + "-of-nobody"}}
+    run = project.run("deploy", "--check")
+    assert run.returncode != 0
+    assert f"role {role}-of-nobody of the identity deployer" in run.failures()[0]
+    assert "AccessDenied" in run.failures()[0]

@@ -443,6 +443,24 @@ def test_a_policy_for_one_resource_holds_for_calls_that_name_it_in_the_body(own,
         own.run("start")
 
 
+def test_a_version_or_an_alias_that_is_asked_for_is_part_of_what_is_decided_about(own, tmp_path):
+    make_function(own, "qualified", tmp_path)
+    own.client("lambda").publish_version(FunctionName="qualified")
+    allowed = {**statement(["lambda:GetFunctionConfiguration"])["Statement"][0]}
+    allowed["Resource"] = "arn:aws:lambda:us-east-1:000000000000:function:qualified"
+    replaced(own, tmp_path, {"Version": "2012-10-17", "Statement": [allowed]})
+    try:
+        read = own.client("lambda", "deployer").get_function_configuration
+        read(FunctionName="qualified")
+        assert refused(read, FunctionName="qualified", Qualifier="1")["Code"] == "AccessDeniedException"
+        allowed["Resource"] += ":*"
+        replaced(own, tmp_path, {"Version": "2012-10-17", "Statement": [allowed]})
+        read(FunctionName="qualified", Qualifier="1")
+        assert refused(read, FunctionName="qualified")["Code"] == "AccessDeniedException"
+    finally:
+        own.run("start")
+
+
 def test_attaching_is_held_to_the_policies_a_condition_names(own, tmp_path):
     iam = own.client("iam")
     trust = statement(["sts:AssumeRole"])
@@ -489,6 +507,8 @@ def test_bare_ministack_still_decides_otherwise(bare, tmp_path):
     assert last[1][1] == "*", "decides about '*': name_resources"
     bare.client("cloudwatch").put_dashboard(DashboardName="bare", DashboardBody=json.dumps({"widgets": []}))
     assert bare.actions()[-1]["resource"] == "*", "decides about '*': name_resources, _of_cloudwatch"
+    bare.client("lambda").get_function_configuration(FunctionName="undecided", Qualifier="$LATEST")
+    assert bare.actions()[-1]["resource"].endswith(":undecided"), "decides about the bare function: name_resources"
     iam = bare.client("iam")
     arn = iam.create_policy(PolicyName="bare", PolicyDocument=json.dumps(statement(["s3:GetObject"])))["Policy"]["Arn"]
     unknown = refused(iam.set_default_policy_version, PolicyArn=arn, VersionId="v1")

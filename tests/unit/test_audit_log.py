@@ -104,16 +104,16 @@ GOOD_LINE = json.dumps({"keys": SECRET}).encode() + b"\n"
         (ONE, f'{{"{SECRET}'.encode(), "it holds no JSON object"),
         (ONE, b'{"a": "\xff"}', "it holds no JSON object"),
         (ONE, b"[" * 100_000, "it holds no JSON object"),
-        (ONE, gzip.compress(GOOD_LINE), "it holds no JSON object"),
+        (ONE, gzip.compress(GOOD_LINE, mtime=0), "it holds no JSON object"),
         (MANY, GOOD_LINE, "it is no gzip data, or its checksum is wrong"),
         (MANY, b"", "its gzip data ends too early"),
-        (MANY, gzip.compress(GOOD_LINE)[:-3], "its gzip data ends too early"),
-        (MANY, gzip.compress(GOOD_LINE)[:-8] + bytes(8), "it is no gzip data, or its checksum is wrong"),
-        (MANY, gzip.compress(GOOD_LINE) + b"more", "something follows its gzip data"),
-        (MANY, gzip.compress(b""), "its last line has no end"),
-        (MANY, gzip.compress(GOOD_LINE[:-1]), "its last line has no end"),
-        (MANY, gzip.compress(GOOD_LINE + b"\n"), "line 2 holds no JSON object"),
-        (MANY, gzip.compress(GOOD_LINE + f'"{SECRET}"\n'.encode()), "line 2 holds no JSON object"),
+        (MANY, gzip.compress(GOOD_LINE, mtime=0)[:-3], "its gzip data ends too early"),
+        (MANY, gzip.compress(GOOD_LINE, mtime=0)[:-8] + bytes(8), "it is no gzip data, or its checksum is wrong"),
+        (MANY, gzip.compress(GOOD_LINE, mtime=0) + b"more", "something follows its gzip data"),
+        (MANY, gzip.compress(b"", mtime=0), "its last line has no end"),
+        (MANY, gzip.compress(GOOD_LINE[:-1], mtime=0), "its last line has no end"),
+        (MANY, gzip.compress(GOOD_LINE + b"\n", mtime=0), "line 2 holds no JSON object"),
+        (MANY, gzip.compress(GOOD_LINE + f'"{SECRET}"\n'.encode(), mtime=0), "line 2 holds no JSON object"),
     ],
 )
 def test_a_damaged_object_is_named_with_what_is_wrong_and_without_its_content(key, body, reason):
@@ -134,7 +134,7 @@ def test_whatever_an_object_holds_it_is_read_or_told_to_be_damaged(body, key):
 
 def test_an_object_that_unpacks_to_more_than_it_may_is_refused(monkeypatch):
     monkeypatch.setattr(audit_log, "UNPACKED_MAX_BYTES", len(GOOD_LINE))
-    assert read_envelopes(MANY, gzip.compress(GOOD_LINE)) == [{"keys": SECRET}]
+    assert read_envelopes(MANY, gzip.compress(GOOD_LINE, mtime=0)) == [{"keys": SECRET}]
 
     with pytest.raises(DamagedObject, match="it unpacks to more than"):
         read_envelopes(MANY, gzip.compress(GOOD_LINE + bytes(10**6)))

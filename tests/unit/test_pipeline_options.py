@@ -18,6 +18,8 @@ KNOWN = sorted({name for entry in SPECS.values() for name in entry["options"]})
 #: The defaults as a run sees them: what Ansible would template is given here.
 GIVEN = {name: "a-name" if "{{" in str(value) else value for name, value in DEFAULTS.items()}
 GIVEN[f"{PREFIX}environment"] = "dev"
+GIVEN[f"{PREFIX}kms_key_alias"] = "alias/a-name"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def problems_with(**options):
@@ -39,6 +41,12 @@ def test_every_default_is_documented_with_the_same_value():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"credentials": {"deployer": {"role_arn": "deployer"}}}, "credentials.deployer.role_arn is 'deployer'"),
+        ({"credentials": {"operator": {"external_id": "x"}}}, "credentials.operator.external_id is given without"),
+        (
+            {"credentials": {"deployer": {"role_arn": "arn:aws:iam::111111111111:role/d", "duration_seconds": 60}}},
+            "credentials.deployer.duration_seconds is 60",
+        ),
         ({"tumbling_window_in_seconds": 60}, "ddb_stream_pipeline_parallelization_factor"),
         ({"maximum_record_age_in_seconds": 59}, "ddb_stream_pipeline_maximum_record_age_in_seconds"),
         ({"batch_size": 10001}, "ddb_stream_pipeline_batch_size"),
@@ -69,10 +77,31 @@ def test_every_default_is_documented_with_the_same_value():
             {"failure_destination": "topic", "failure_subscriptions": [{"protocol": "email", "endpoint": "x"}]},
             "ddb_stream_pipeline_failure_subscriptions[0]",
         ),
+        ({"audit_lifecycle": {"transition_days": 1}}, "ddb_stream_pipeline_audit_lifecycle.transition_days"),
+        ({"audit_lifecycle": {"transition_storage_class": "GLACIER"}}, "ddb_stream_pipeline_audit_lifecycle says"),
+        ({"audit_lifecycle": {"noncurrent_expiration_days": 9}}, "set ddb_stream_pipeline_audit_bucket_versioning"),
+        ({"audit_object_lock": {"mode": "GOVERNANCE"}}, "ddb_stream_pipeline_audit_object_lock.days is None"),
+        (
+            {"audit_object_lock": {"mode": "COMPLIANCE", "days": 9}, "audit_lifecycle": {"expiration_days": 8}},
+            "is 8 and ddb_stream_pipeline_audit_object_lock.days is 9",
+        ),
+        ({"audit_access_log": {"prefix": "a/"}}, "ddb_stream_pipeline_audit_access_log.bucket is missing"),
+        ({"audit_bucket_name": "one", "audit_access_log": {"bucket": "one"}}, "a bucket of its own"),
+        ({"kms_key_arn": "alias/ours"}, "ddb_stream_pipeline_kms_key_arn is 'alias/ours'"),
+        ({"kms_key_arn": KEY, "kms_key_create": True}, "leave one of the two out"),
+        ({"kms_key_arn": KEY, "region": "eu-west-1"}, "a key of us-east-1, and the pipeline is in eu-west-1"),
+        ({"kms_key_alias": "alias/aws/s3"}, "ddb_stream_pipeline_kms_key_alias"),
+        ({"kms_key_deletion_days": 6}, "from 7 to 30"),
+        ({"vpc_subnet_ids": ["subnet-1"]}, "ddb_stream_pipeline_vpc_security_group_ids go together"),
+        ({"system_log_level": "WARN"}, "give ddb_stream_pipeline_log_format JSON too"),
+        ({"reserved_concurrency": 0}, "set ddb_stream_pipeline_enabled to false"),
+        ({"reserved_concurrency": 1}, "runs up to 2 invocations at once"),
+        ({"permissions_boundary": "boundary"}, "arn:aws:iam::ACCOUNT:policy/NAME"),
         ({"alarm_failure_age_in_seconds": 59}, "ddb_stream_pipeline_alarm_failure_age_in_seconds"),
         ({"alarm_iterator_age_in_seconds": 86401}, "ddb_stream_pipeline_alarm_iterator_age_in_seconds"),
         ({"drill_healthy_items": 0}, "ddb_stream_pipeline_drill_healthy_items"),
         ({"drill_timeout": 0}, "ddb_stream_pipeline_drill_timeout"),
+        ({"versions_to_keep": 1}, "ddb_stream_pipeline_versions_to_keep"),
         ({"redrive_limit": -1}, "ddb_stream_pipeline_redrive_limit"),
         ({"redrive_batch_size": 0}, "ddb_stream_pipeline_redrive_batch_size"),
         ({"redrive_from": "yesterday"}, "ddb_stream_pipeline_redrive_from is 'yesterday'"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import boto3
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSError, InputError
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket_empty import BucketContents
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 OWN = {"cloudcdc:pipeline": "cdc/dev/orders"}
@@ -81,6 +84,7 @@ def test_what_cannot_be_deleted_is_told_with_awss_words():
 
     contents = BucketContents.__new__(BucketContents)
     contents.bucket, contents.required, contents.s3, contents.deleted = "audit", {}, WithRetry(Refusing()), 0
+    contents.keep_lock = lambda: None
     with pytest.raises(AnsibleAWSError, match="AccessDenied: Object is WORM protected"):
         contents.apply(contents.plan({"empty": False}))
 
@@ -103,3 +107,80 @@ def test_the_own_bucket_and_one_a_killed_run_left_are_taken(s3):
     tags = [{"Key": key, "Value": value} for key, value in OWN.items()]
     s3.put_bucket_tagging(Bucket="audit", Tagging={"TagSet": tags})
     assert BucketContents(FakeModule(OWN)).read() == {"empty": False}
+
+
+def test_the_lock_of_a_run_is_no_data_and_stays(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key=".cloudcdc/lock/orders.json", Body=b"{}")
+    assert emptied(expected_steps=0) == 0
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    assert emptied(expected_steps=1) == 1
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket="audit")["Contents"]] == [".cloudcdc/lock/orders.json"]
+
+
+def test_a_run_that_lost_its_lock_empties_no_further(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    s3.put_object(Bucket="audit", Key=".cloudcdc/lock/orders.json", Body=b'{"token": "theirs"}')
+    module = FakeModule()
+    # A lease that is over at once.
+    module.params["lock"] = {"bucket": "audit", "key": ".cloudcdc/lock/orders.json", "token": "ours", "lease": 0}
+    contents = BucketContents(module)
+    with pytest.raises(InputError, match="now another run's"):
+        contents.apply(contents.plan(contents.read()))
+    assert s3.list_objects_v2(Bucket="audit")["KeyCount"] == 2
+
+
+def retained_until(moments):
+    """The check of a bucket with one version for each (age in days, retention left in days or None)."""
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    class Locked:
+        asked = 0
+
+        def list_object_versions(self, **request):
+            versions = [
+                {"Key": f"audit-logs/{number}", "VersionId": "1", "LastModified": now - timedelta(days=age)}
+                for number, (age, _left) in enumerate(moments)
+            ]
+            return {"Versions": versions}
+
+        def get_bucket_tagging(self, **request):
+            return {"TagSet": [{"Key": key, "Value": value} for key, value in OWN.items()]}
+
+        def get_object_lock_configuration(self, **request):
+            headers = {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}
+            return {"ObjectLockConfiguration": {}, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+        def get_object_retention(self, Key, **request):
+            self.asked += 1
+            left = moments[int(Key.rpartition("/")[2])][1]
+            if left is None:
+                code = {"Error": {"Code": "NoSuchObjectLockConfiguration"}}
+                raise ClientError(code, "GetObjectRetention")
+            return {"Retention": {"RetainUntilDate": now + timedelta(days=left)}}
+
+    contents = BucketContents(FakeModule(OWN))
+    contents.s3, contents.refuse_retained = WithRetry(Locked()), True
+    return contents
+
+
+def test_a_bucket_under_retention_is_refused_with_the_date(s3):
+    contents = retained_until([(400, None), (3, 5), (2, 30), (1, 29)])
+    with pytest.raises(InputError, match="retention until 2026-03-02T12:00:00Z at least"):
+        contents.read()
+    assert retained_until([(400, None), (40, -10), (30, 0)]).read() == {"empty": False}
+
+
+def test_a_day_is_judged_by_its_oldest_and_its_newest_version(s3):
+    contents = retained_until([(1.2 + number / 1000, -1) for number in range(100)])
+    assert contents.read() == {"empty": False}
+    assert contents.s3.client.asked == 2
+
+
+def test_a_bucket_without_object_lock_retains_nothing(s3):
+    s3.create_bucket(Bucket="audit")
+    s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
+    module = FakeModule()
+    module.params["refuse_retained"] = True
+    assert BucketContents(module).read() == {"empty": False}

@@ -228,7 +228,8 @@ class Drill:
         return scene
 
     def _environment(self) -> dict[str, str]:
-        return Function(self._cloud, self._options.function_name).environment().get("Variables") or {}
+        function = Function(self._cloud, self._options.function_name, self._options.qualifier)
+        return function.environment().get("Variables") or {}
 
     def _planned(self, scene: DrillScene) -> tuple[list[Trace], list[Trace]]:
         stream, drill = scene.stream, self.drill

@@ -30,6 +30,7 @@ class Options:
     mode: str
     table_name: str
     function_name: str
+    qualifier: str | None
     event_source_mapping_uuid: str | None
     audit_bucket: str
     audit_prefix: str

@@ -126,13 +126,14 @@ class Mappings:
 class Function:
     """The function that the mapping invokes."""
 
-    def __init__(self, cloud: Cloud, name: str) -> None:
+    def __init__(self, cloud: Cloud, name: str, qualifier: str | None = None) -> None:
         self._client, self.name = cloud("lambda"), name
+        self._request = {"FunctionName": name, **({"Qualifier": qualifier} if qualifier else {})}
 
     @aws_errors("read the function's configuration")
     def environment(self) -> dict[str, Any]:
         """AWS's own form: Variables, or an Error when they cannot be decrypted; empty for none."""
-        return self._client.get_function_configuration(FunctionName=self.name, aws_retry=True).get("Environment") or {}
+        return self._client.get_function_configuration(**self._request, aws_retry=True).get("Environment") or {}
 
 
 class AuditLog:

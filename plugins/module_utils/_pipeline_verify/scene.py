@@ -42,6 +42,7 @@ class Options:
     poll_interval: int
     metrics: tuple[str, ...]
     metrics_timeout: int
+    qualifier: str | None = None
     function_environment: dict[str, str] | None = None
     notification_mode: str = "per_change"
     rules: tuple[dict[str, Any], ...] = ()
@@ -125,7 +126,9 @@ class Rooms:
             AuditLog(cloud, options.audit_bucket),
             Topic(cloud, options.change_topic_arn) if options.change_topic_arn else None,
             Logs(cloud, options.log_group) if options.log_group else None,
-            Function(cloud, options.function_name) if options.function_environment is not None else None,
+            Function(cloud, options.function_name, options.qualifier)
+            if options.function_environment is not None
+            else None,
         )
 
 
@@ -228,7 +231,9 @@ def check_environment(function: str, live: dict[str, Any], wanted: dict[str, str
         # The id is random and names the drill's report; the token stays untold.
         drill = found.get("DRILL_ID") or "without DRILL_ID"
         raise InputError(f"A failure drill ({drill}) was not ended: run playbooks/deploy.yml, which ends it. {told}.")
-    raise InputError(f"{told}. Somebody changed it, or the inventory was not deployed: run playbooks/deploy.yml.")
+    raise InputError(
+        f"{told}. Somebody changed it or rolled it back, or the inventory was not deployed: run playbooks/deploy.yml."
+    )
 
 
 def last_result_fails(mapping: dict[str, Any]) -> bool:

@@ -111,3 +111,19 @@ def test_credentials_are_for_their_owner_alone_from_the_first_byte(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert identities.read_credentials(path) == {"admin": identities.ROOT}
     assert [entry.name for entry in tmp_path.iterdir()] == ["credentials"]
+
+
+def test_policies_by_feature_are_attached_too_and_go_with_their_files(settings, iam):
+    def attached() -> list[str]:
+        return sorted(
+            each["PolicyName"] for each in iam.list_attached_user_policies(UserName="deployer")["AttachedPolicies"]
+        )
+
+    feature = settings.policies / "deployer-hardening.json"
+    feature.write_text(policy("sns:Publish"))
+    identities.bootstrap(settings, iam)
+    assert attached() == ["deployer", "deployer-hardening"]
+    assert len(iam.list_attached_user_policies(UserName="operator")["AttachedPolicies"]) == 1
+    feature.unlink()
+    identities.bootstrap(settings, iam)
+    assert attached() == ["deployer"]

@@ -97,3 +97,20 @@ def test_the_server_says_which_cloud_it_is():
     assert json.loads(body["body"]) == {"instance_id": "id"}
     assert ask(app, "/bucket") == [{"type": "http", "path": "/bucket"}]
     assert ask(app, "", "lifespan") == [{"type": "lifespan", "path": ""}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        ([], [(b"x-forwarded-proto", b"https")]),
+        ([(b"x-forwarded-proto", b"http")], [(b"x-forwarded-proto", b"http")]),
+    ],
+)
+def test_a_request_counts_as_one_over_tls_unless_it_says_otherwise(sent, seen):
+    headers = []
+
+    async def ministack(scope, receive, send):
+        headers.extend(scope["headers"])
+
+    asyncio.run(server.as_over_tls(ministack)({"type": "http", "headers": sent}, None, None))
+    assert headers == seen

@@ -37,6 +37,7 @@ PARAMS = {
     "mode": "poison",
     "table_name": "Orders",
     "function_name": "processor",
+    "qualifier": "live",
     "event_source_mapping_uuid": None,
     "audit_bucket": "audit",
     "audit_prefix": "audit-logs/",

@@ -1,4 +1,4 @@
-"""The module cloudwatch_dashboard, and the dashboard that the role gives a pipeline, against the local cloud."""
+"""The alarms and the dashboard that the role gives a pipeline, and the dashboard's module, against the local cloud."""
 
 from __future__ import annotations
 
@@ -98,6 +98,29 @@ def test_an_edited_dashboard_is_found_by_check_mode_and_put_right_by_a_deploy(pr
     assert body_of(cloud, name) == BODY
     assert project.run("deploy").ok().changed() == [TASK]
     assert body_of(cloud, name) == as_deployed
+
+
+def test_alarms_have_the_pipelines_tags_and_edited_ones_are_found_and_put_right(project, cloud):
+    cloudwatch, task = cloud.client("cloudwatch"), "Create or adjust the alarms"
+    names = project.outputs("activities")["alarm_names"]
+    alarms = {each["AlarmName"]: each for each in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert set(alarms) == set(names)
+    edited, deleted = names[:2]
+    arn = alarms[edited]["AlarmArn"]
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
+    assert {"Key": "cloudcdc:pipeline", "Value": "cdc/test/activities"} in tags
+    cloudwatch.disable_alarm_actions(AlarmNames=[edited])
+    cloudwatch.untag_resource(ResourceARN=arn, TagKeys=["cloudcdc:pipeline"])
+    cloudwatch.delete_alarms(AlarmNames=[deleted])
+    foretold = project.run("deploy", "--check", "--diff").ok()
+    assert foretold.changed() == [task]
+    ((before, after),) = [(each["before"], each["after"]) for each in foretold.diffs(task)]
+    assert sorted(name for name in names if before.get(name) != after[name]) == sorted([edited, deleted])
+    assert project.run("deploy").ok().changed() == [task]
+    mended = {each["AlarmName"]: each for each in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert set(mended) == set(names)
+    assert mended[edited]["ActionsEnabled"]
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
 
 
 def test_a_pipeline_that_wants_none_has_none_any_more(project, cloud):

@@ -1,0 +1,262 @@
+"""With everything hardened, deploy, verify, drill and redrive pass, IAM enforced, with the documented policies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from ansible_runs import CHECKOUT, Project
+from botocore.exceptions import ClientError
+from cloud_driver import LocalCloud
+from test_identities import ALWAYS_ALLOWED, granted, used
+
+pytestmark = pytest.mark.cloud
+
+BOUNDARY = "arn:aws:iam::000000000000:policy/cloudcdc-boundary"
+#: On from the start; what the rest of the options is changed to later is in ``taken_up``.
+HARDENED = {
+    "kms_key_create": True,
+    "audit_bucket_versioning": True,
+    "audit_object_lock": {"mode": "GOVERNANCE", "days": 1},
+    "audit_lifecycle": {
+        "transition_days": 90,
+        "transition_storage_class": "GLACIER_IR",
+        "expiration_days": 2555,
+        "noncurrent_expiration_days": 30,
+    },
+    "audit_access_log": {"bucket": "access-logs", "prefix": "activity-audit/"},
+    "execution_policy": "scoped",
+    "permissions_boundary": BOUNDARY,
+    "point_in_time_recovery_enabled": True,
+    "deletion_protection_enabled": True,
+    "log_format": "JSON",
+    "system_log_level": "WARN",
+    "log_retention_in_days": 90,
+    "reserved_concurrency": 10,
+    "tracing_mode": "Active",
+    "failure_destination": "bucket",
+    "maximum_batching_window_in_seconds": 0,
+}
+#: Deployed with these left out first, as a pipeline is that is there already.
+LATER = ("kms_key_create", "audit_object_lock", "permissions_boundary", "reserved_concurrency", "tracing_mode")
+
+
+def policy(cloud: LocalCloud, name: str) -> str:
+    text = (CHECKOUT / f"files/iam/{name}.json").read_text()
+    for placeholder, value in (("partition", "aws"), ("region", "us-east-1"), ("account", "000000000000")):
+        text = text.replace("${" + placeholder + "}", value)
+    return cloud.client("iam").create_policy(PolicyName=f"cloudcdc-{name}", PolicyDocument=text)["Policy"]["Arn"]
+
+
+def surroundings(cloud: LocalCloud) -> dict[str, list[str]]:
+    """What is not the role's to make: the log bucket, the boundary that the deployer is held to, a network."""
+    cloud.client("s3").create_bucket(Bucket="access-logs")
+    assert policy(cloud, "boundary") == BOUNDARY
+    cloud.client("iam").attach_user_policy(UserName="deployer", PolicyArn=policy(cloud, "require-boundary"))
+    ec2 = cloud.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="feed", Description="feed", VpcId=vpc)["GroupId"]
+    return {"vpc_subnet_ids": [subnet], "vpc_security_group_ids": [group]}
+
+
+@pytest.fixture(scope="module")
+def network(cloud) -> Iterator[dict[str, list[str]]]:
+    """A cloud with all that is not the role's to make, and the options that name the network."""
+    cloud.reset()
+    try:
+        yield surroundings(cloud)
+    finally:
+        # Other tests' deployers are held to no boundary.
+        cloud.reset()
+
+
+@pytest.fixture(scope="module")
+def hardened(cloud, network, tmp_path_factory) -> SimpleNamespace:
+    """A pipeline with everything on, deployed and used: what each run said, and what AWS has in the end."""
+    options = {**HARDENED, **network}
+    project = Project(cloud, tmp_path_factory.mktemp("hardened"), {"activities": {}}, **options)
+    foretold = project.run("deploy", "--check", "--diff")
+    project.run("deploy").ok()
+    again = project.run("deploy").ok()
+    runs = {verb: project.run(verb) for verb in ("verify", "failure_drill", "redrive")}
+    outputs = project.outputs("activities")
+    return SimpleNamespace(
+        cloud=cloud,
+        project=project,
+        options=options,
+        foretold=foretold,
+        again=again,
+        runs=runs,
+        outputs=outputs,
+        key=cloud.client("kms").describe_key(KeyId="alias/change-feed-cdc-test-activities")["KeyMetadata"],
+        function=cloud.client("lambda").get_function_configuration(FunctionName=outputs["function_name"]),
+    )
+
+
+def test_check_mode_on_a_fresh_target_fails_nowhere(hardened):
+    hardened.foretold.ok()
+
+
+def test_a_second_deploy_changes_nothing(hardened):
+    assert hardened.again.changed() == []
+
+
+@pytest.mark.parametrize("verb", ["verify", "failure_drill", "redrive"])
+def test_the_operators_work_is_done_as_ever(hardened, verb):
+    hardened.runs[verb].ok()
+
+
+def test_everything_is_encrypted_with_the_pipelines_own_key(hardened):
+    cloud, outputs, key = hardened.cloud, hardened.outputs, hardened.key["Arn"]
+    table = cloud.client("dynamodb").describe_table(TableName=outputs["table_name"])["Table"]
+    assert table["SSEDescription"]["KMSMasterKeyArn"] == key
+    s3 = cloud.client("s3")
+    for bucket in (outputs["audit_bucket"], outputs["failure_bucket"]):
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        assert rule["BucketKeyEnabled"] is True
+    for topic in (outputs["change_topic_arn"], outputs["alarm_topic_arn"]):
+        assert cloud.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"] == key
+    queue = cloud.client("sqs").get_queue_attributes(QueueUrl=outputs["failure_queue_url"], AttributeNames=["All"])
+    assert queue["Attributes"]["KmsMasterKeyId"] == key
+    (group,) = cloud.client("logs").describe_log_groups(logGroupNamePrefix=outputs["log_group"])["logGroups"]
+    assert (group["kmsKeyId"], group["retentionInDays"]) == (key, 90)
+    assert hardened.function["KMSKeyArn"] == key
+
+
+def test_the_key_is_rotated_and_its_policy_names_the_services_that_need_it(hardened):
+    kms, key = hardened.cloud.client("kms"), hardened.key["KeyId"]
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
+    statements = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
+    services = {each["Principal"]["Service"] for each in statements if "Service" in each["Principal"]}
+    assert services == {"cloudwatch.amazonaws.com", "sns.amazonaws.com", "logs.us-east-1.amazonaws.com"}
+    # A service acts for this account alone, and for this pipeline's log.
+    for each in statements:
+        if "Service" in each["Principal"]:
+            assert "000000000000" in json.dumps(each["Condition"])
+
+
+def test_buckets_topics_and_queue_refuse_requests_without_tls(hardened):
+    cloud, outputs = hardened.cloud, hardened.outputs
+    s3, sns, sqs = (cloud.client(service, "operator") for service in ("s3", "sns", "sqs"))
+
+    def without_tls(request, **_rest):
+        request.headers["X-Forwarded-Proto"] = "http"
+
+    def list_objects():
+        s3.list_objects_v2(Bucket=outputs["audit_bucket"])
+
+    def receive():
+        sqs.receive_message(QueueUrl=outputs["failure_queue_url"])
+
+    for client, call in ((s3, list_objects), (sqs, receive)):
+        call()
+        client.meta.events.register("before-send", without_tls)
+        try:
+            with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+                call()
+        finally:
+            client.meta.events.unregister("before-send", without_tls)
+    for topic in (outputs["change_topic_arn"], outputs["alarm_topic_arn"]):
+        document = json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+        denied = {"Bool": {"aws:SecureTransport": "false"}}
+        assert [each["Action"] for each in document["Statement"] if each.get("Condition") == denied] == ["sns:Publish"]
+
+
+def test_the_audit_bucket_keeps_what_it_has_for_its_time(hardened):
+    cloud, bucket = hardened.cloud, hardened.outputs["audit_bucket"]
+    s3 = cloud.client("s3")
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert (rule["Expiration"], rule["Filter"]) == ({"Days": 2555}, {"Prefix": "audit-logs/"})
+    assert rule["Transitions"] == [{"Days": 90, "StorageClass": "GLACIER_IR"}]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    log = s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
+    assert (log["TargetBucket"], log["TargetPrefix"]) == ("access-logs", "activity-audit/")
+    written = s3.list_object_versions(Bucket=bucket, Prefix="audit-logs/")["Versions"][0]
+    assert s3.get_object_retention(Bucket=bucket, Key=written["Key"])["Retention"]["Mode"] == "GOVERNANCE"
+    with pytest.raises(ClientError, match="object lock"):
+        s3.delete_object(Bucket=bucket, Key=written["Key"], VersionId=written["VersionId"])
+
+
+def test_the_function_has_its_settings_and_its_role_no_more_than_it_needs(hardened):
+    cloud, outputs, function = hardened.cloud, hardened.outputs, hardened.function
+    assert function["TracingConfig"]["Mode"] == "Active"
+    assert function["VpcConfig"]["SubnetIds"] == hardened.options["vpc_subnet_ids"]
+    logging = {
+        name: function["LoggingConfig"].get(name) for name in ("LogFormat", "ApplicationLogLevel", "SystemLogLevel")
+    }
+    assert logging == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
+    reserved = cloud.client("lambda").get_function_concurrency(FunctionName=outputs["function_name"])
+    assert reserved["ReservedConcurrentExecutions"] == 10
+    iam, name = cloud.client("iam"), outputs["role_arn"].rpartition("/")[2]
+    assert iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+    (attached,) = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+    by_sid = {each["Sid"]: each for each in document["Statement"]}
+    assert by_sid["UseKey"]["Resource"] == hardened.key["Arn"]
+    assert set(by_sid) >= {"ReadStream", "WriteLogs", "Trace", "NetworkInterfaces"}
+    # With the boundary alone, and without it, every action would be refused: so it holds them all.
+    boundary = json.loads((CHECKOUT / "files/iam/boundary.json").read_text())
+    within = {action for each in boundary["Statement"] for action in actions(each)}
+    assert {action for each in document["Statement"] for action in actions(each)} <= within
+
+
+def actions(statement: dict) -> list[str]:
+    return [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+
+
+def test_a_pipeline_that_is_there_takes_hardening_up_and_gives_its_key_back(cloud, network, tmp_path):
+    iam = cloud.client("iam")
+    # Its role has no boundary yet.
+    iam.detach_user_policy(UserName="deployer", PolicyArn=BOUNDARY.replace("boundary", "require-boundary"))
+    options = {name: value for name, value in {**HARDENED, **network}.items() if name not in LATER}
+    options |= {"deletion_protection_enabled": False, "environment": "old", "tags": {"team": "data"}}
+    project = Project(cloud, tmp_path, {"activities": {}}, **options)
+    project.run("deploy").ok()
+    iam.attach_user_policy(UserName="deployer", PolicyArn=BOUNDARY.replace("boundary", "require-boundary"))
+
+    # All but the lock, without which the bucket can be removed below.
+    project.options |= {name: HARDENED[name] for name in LATER if name != "audit_object_lock"}
+    run = project.run("deploy").ok()
+    assert "Encrypt the failure queue and the log group with the key" in run.changed()
+    assert project.run("deploy").ok().changed() == []
+    # Drift of the key, tags that come and go, and no reservation.
+    kms = cloud.client("kms")
+    key = kms.describe_key(KeyId="alias/change-feed-cdc-old-activities")["KeyMetadata"]["KeyId"]
+    account = {
+        "Sid": "A",
+        "Effect": "Allow",
+        "Principal": {"AWS": BOUNDARY.replace("policy/cloudcdc-boundary", "root")},
+    }
+    statement = {**account, "Action": "kms:*", "Resource": "*"}
+    lone = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=lone)
+    project.options |= {"tags": {"owner": "data"}, "reserved_concurrency": -1}
+    project.run("deploy").ok()
+    assert "AlarmsToTopic" in kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+
+    kept = project.run("teardown").ok()
+    assert "alias/change-feed-cdc-old-activities" in kept.output
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+    project.run("teardown", "-e", "teardown_delete_data=true").ok()
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    project.run("deploy").ok()
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_the_policies_are_what_the_runs_above_took(cloud, hardened):
+    recorded = used(cloud, "deployer")
+    assert granted("deployer-hardening") - recorded == set()
+    assert recorded - granted("deployer") - granted("deployer-hardening") - ALWAYS_ALLOWED == set()
+    assert used(cloud, "operator") <= granted("operator")
+
+
+def test_production_shows_every_option_that_hardens():
+    shown = yaml.safe_load((CHECKOUT / "inventories/production/group_vars/cdc_pipelines.yml").read_text())
+    assert {f"ddb_stream_pipeline_{name}" for name in HARDENED} - set(shown) == set()
