@@ -85,6 +85,8 @@ def hardened(cloud, network, tmp_path_factory) -> SimpleNamespace:
     project.run("deploy").ok()
     again = project.run("deploy").ok()
     runs = {verb: project.run(verb) for verb in ("verify", "failure_drill", "redrive")}
+    # The drill's alarm may still be on, which is no more than a reason for attention.
+    runs["status"] = project.run("status", "-e", "status_fail_on=broken")
     outputs = project.outputs("activities")
     return SimpleNamespace(
         cloud=cloud,
@@ -107,9 +109,15 @@ def test_a_second_deploy_changes_nothing(hardened):
     assert hardened.again.changed() == []
 
 
-@pytest.mark.parametrize("verb", ["verify", "failure_drill", "redrive"])
+@pytest.mark.parametrize("verb", ["verify", "failure_drill", "redrive", "status"])
 def test_the_operators_work_is_done_as_ever(hardened, verb):
     hardened.runs[verb].ok()
+
+
+def test_the_reader_compares_all_of_it_and_finds_no_drift(hardened):
+    status = json.loads((hardened.project.folder / "build/status/test.json").read_text())
+    reasons = [each["reason"] for each in status["pipelines"]["activities"]["reasons"]]
+    assert [each for each in reasons if "alarm" not in each] == []
 
 
 def test_everything_is_encrypted_with_the_pipelines_own_key(hardened):
@@ -272,6 +280,9 @@ def test_the_policies_are_what_all_of_this_takes(cloud, hardened, taken_up):
     assert granted("deployer-hardening") - recorded == set()
     assert recorded - granted("deployer") - granted("deployer-hardening") - ALWAYS_ALLOWED == set()
     assert used(cloud, "operator") <= granted("operator")
+    looked = used(cloud, "reader")
+    assert granted("reader-hardening") - looked == set()
+    assert looked - granted("reader") - granted("reader-hardening") == set()
 
 
 def test_production_shows_every_option_that_hardens():
