@@ -202,14 +202,21 @@ class TestADeployedEnvironment:
         token = "0f" * 32
         left = {**asked, "DRILL_ID": "drill-7", "DRILL_TOKEN": token, "LOG_LEVEL": "DEBUG"}
         lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": left})
+        version = lambda_.publish_version(FunctionName=name)["Version"]
+        lambda_.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
         found = three.run("verify", "--limit", "activities")
         assert found.returncode != 0
         said = " ".join(found.failures())
         assert "A failure drill (drill-7) was not ended: run playbooks/deploy.yml" in said
         assert "DRILL_ID, DRILL_TOKEN, LOG_LEVEL" in said
         assert token not in found.output
-        assert three.run("deploy", "--limit", "activities").ok().changed() == ["Create or adjust the function"]
-        assert lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"] == asked
+        assert three.run("deploy", "--limit", "activities").ok().changed() == [
+            "Create or adjust the function",
+            "Publish a version and make it live",
+        ]
+        for qualifier in ("$LATEST", "live"):
+            live = lambda_.get_function_configuration(FunctionName=name, Qualifier=qualifier)
+            assert live["Environment"]["Variables"] == asked
 
     def test_a_fifo_change_topic_keeps_the_changes_of_an_item_in_order_and_drops_what_comes_twice(self, three, cloud):
         outputs, sqs = three.outputs("readings"), cloud.client("sqs")

@@ -43,7 +43,7 @@ class Drills:
 
     def environment(self, host: str) -> dict[str, str]:
         name = self.outputs(host)["function_name"]
-        found = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
+        found = self.cloud.client("lambda").get_function_configuration(FunctionName=name, Qualifier="live")
         return found["Environment"]["Variables"]
 
     def alarm(self, host: str, name: str) -> str:
