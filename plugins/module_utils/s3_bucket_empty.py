@@ -83,7 +83,9 @@ class BucketContents:
 
     def _page(self, most: int) -> list[dict[str, str]]:
         """The first versions that are data; the lock of a run is none."""
-        for answer in self._answers(most):
+        start: dict[str, str] = {}
+        while True:
+            answer = self._list({**start, "MaxKeys": most})
             listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
             # The version id goes along even where it is "null", as that of objects older than the bucket's versioning
             # is: without it a versioned bucket only gets a delete marker on top.
@@ -92,9 +94,10 @@ class BucketContents:
                 for each in listed
                 if not each["Key"].startswith(FOLDER)
             ]
-            if page:
+            if page or start or not answer.get("IsTruncated"):
                 return page
-        return []
+            # Nothing but the lock: on behind it, whatever it is called.
+            start = {"KeyMarker": f"{FOLDER}~"}
 
     def _answers(self, most: int) -> Iterator[dict[str, Any]]:
         start: dict[str, str] = {}

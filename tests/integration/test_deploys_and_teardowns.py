@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -184,11 +185,18 @@ def mapping_of_another(cloud, function: str, table_arn: str) -> str:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:
         package.writestr("other.py", "def handler(event, context):\n    return None\n")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam = cloud.client("iam")
+    role = iam.create_role(
+        RoleName=function, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    reads = "arn:aws:iam::aws:policy/service-role/AWSLambdaDynamoDBExecutionRole"
+    iam.attach_role_policy(RoleName=function, PolicyArn=reads)
     lambda_ = cloud.client("lambda")
     lambda_.create_function(
         FunctionName=function,
         Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/theirs",
+        Role=role["Role"]["Arn"],
         Handler="other.handler",
         Code={"ZipFile": code.getvalue()},
     )

@@ -113,8 +113,9 @@ def test_the_lock_of_a_run_is_no_data_and_stays(s3):
     s3.create_bucket(Bucket="audit")
     s3.put_object(Bucket="audit", Key=".cloudcdc/lock/orders.json", Body=b"{}")
     assert emptied(expected_steps=0) == 0
+    s3.put_object(Bucket="audit", Key="-logs/1.json", Body=b"{}")
     s3.put_object(Bucket="audit", Key="audit-logs/1.json", Body=b"{}")
-    assert emptied(expected_steps=1) == 1
+    assert emptied(expected_steps=1) == 2
     assert [each["Key"] for each in s3.list_objects_v2(Bucket="audit")["Contents"]] == [".cloudcdc/lock/orders.json"]
 
 
