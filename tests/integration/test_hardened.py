@@ -82,6 +82,7 @@ def hardened(cloud, network, tmp_path_factory) -> SimpleNamespace:
     foretold = project.run("deploy", "--check", "--diff")
     project.run("deploy").ok()
     again = project.run("deploy").ok()
+    status = project.run("status")
     runs = {verb: project.run(verb) for verb in ("verify", "failure_drill", "redrive")}
     outputs = project.outputs("activities")
     return SimpleNamespace(
@@ -90,6 +91,7 @@ def hardened(cloud, network, tmp_path_factory) -> SimpleNamespace:
         options=options,
         foretold=foretold,
         again=again,
+        status=status,
         runs=runs,
         outputs=outputs,
         key=cloud.client("kms").describe_key(KeyId="alias/change-feed-cdc-test-activities")["KeyMetadata"],
@@ -103,6 +105,10 @@ def test_check_mode_on_a_fresh_target_fails_nowhere(hardened):
 
 def test_a_second_deploy_changes_nothing(hardened):
     assert hardened.again.changed() == []
+
+
+def test_status_compares_everything_and_all_is_well(hardened):
+    hardened.status.ok()
 
 
 @pytest.mark.parametrize("verb", ["verify", "failure_drill", "redrive"])
@@ -255,6 +261,9 @@ def test_the_policies_are_what_the_runs_above_took(cloud, hardened):
     assert granted("deployer-hardening") - recorded == set()
     assert recorded - granted("deployer") - granted("deployer-hardening") - ALWAYS_ALLOWED == set()
     assert used(cloud, "operator") <= granted("operator")
+    looked = used(cloud, "reader")
+    assert granted("reader-hardening") - looked == set()
+    assert looked <= granted("reader") | granted("reader-hardening")
 
 
 def test_production_shows_every_option_that_hardens():

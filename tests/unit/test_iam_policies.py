@@ -16,6 +16,7 @@ SECTIONS = {
     "deployer-hardening": "Deployer, hardening",
     "operator": "Operator",
     "reader": "Reader",
+    "reader-hardening": "Reader, hardening",
 }
 IDENTITIES = list(SECTIONS)
 
