@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 SETTINGS = ("lifecycle", "object_lock", "access_log")
 STORAGE_CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
