@@ -120,6 +120,8 @@ def _compared(before: Any, after: Any, path: str) -> Iterator[str]:
             yield from _compared(
                 before.get(key, _NOTHING), after.get(key, _NOTHING), f"{path}.{key}" if path else str(key)
             )
+    elif before is _NOTHING and isinstance(after, Mapping):
+        yield f"{path}: missing"
     elif before != after or isinstance(before, bool) != isinstance(after, bool):
         shown = [_shown(path, value) for value in (before, after)]
         yield f"{path}: {shown[0]}, should be {shown[1]}" if None not in shown else path or "its content"

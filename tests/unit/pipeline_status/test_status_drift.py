@@ -45,6 +45,7 @@ def test_drift_wants_attention_and_names_what_differs():
         ({"a": {"b": 1}}, {"a": {"b": True}}, ["a.b: 1, should be true"]),
         ({"mode": "PROVISIONED"}, {"mode": "PAY_PER_REQUEST"}, ["mode: PROVISIONED, should be PAY_PER_REQUEST"]),
         ({"tags": {"a": "b"}}, {"tags": {}}, ["tags.a"]),
+        ({"a": {"b": 1}}, {"a": {"b": 1}, "c": {"b": 1}}, ["c: missing"]),
         ({"n": 1}, {"n": None}, ["n: 1, should be nothing"]),
         ('{"widgets": [1]}', '{"widgets": []}', ["widgets"]),
         ("one text", "another text", ["its content"]),

@@ -10,8 +10,8 @@ import yaml
 ROLE = Path(__file__).resolve().parents[3] / "roles/ddb_stream_pipeline"
 #: Task files of a deploy that make nothing on AWS, or nothing that could drift.
 NO_RESOURCE = {"preflight.yml", "outputs.yml"}
-#: Modules that only read, or that work on the controller alone.
-READING = ("_info", "lambda_package", "ansible.builtin.")
+#: Modules that only read, that work on the controller alone, or for the run alone.
+READING = ("_info", "lambda_package", "pipeline_lock", "ansible.builtin.")
 #: With what a deploy writes, and check mode cannot announce: a sibling task does.
 WITHOUT_CHECK_MODE = {"amazon.aws.s3_bucket"}
 
