@@ -35,6 +35,9 @@ class Since:
 SINCE = (
     Since("dashboard", re.compile(r".*\bdashboard\b.*")),
     Since("further alarms", re.compile(r".*\bthe alarms\b.*")),
+    Since("version and alias", re.compile(r".*\bPublish a version\b.*")),
+    Since("run lock", re.compile(r".*\bthe pipeline's lock\b.*")),
+    Since("guard", re.compile(r".*\bRefuse what would take over\b.*")),
 )
 
 
