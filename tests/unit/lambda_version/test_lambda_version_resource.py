@@ -113,7 +113,7 @@ def test_where_aws_sees_nothing_to_publish_nothing_is_changed():
 def test_a_revision_that_changed_by_itself_is_read_anew():
     client = FakeLambda(1, live="1")
     client.update(Timeout=9)
-    once = iter([lambda: client.update()])
+    once = iter([client.update])
     client.before = lambda call, _request: next(once, lambda: None)() if call == "publish_version" else None
     assert run(client)["lambda_version"]["version"] == "2"
 
