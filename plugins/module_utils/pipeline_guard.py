@@ -49,13 +49,11 @@ def table_problems(current: Mapping[str, Any] | None, options: Mapping[str, Any]
     if found or not _another_view(current, options) or options["replacement_allowed"]:
         return found
     return [
-        f"The stream of the table {name} has the view type {current['stream_view_type']},"
-        f" {options['stream_view_type']} is asked"
-        " for. A stream's view type cannot be changed: the table would get a new stream. Changes in the old one that"
-        " the"
-        " function has not processed by then reach it only as long as its mapping to the old stream is left, and"
-        " every other"
-        f" reader of the table's stream is cut off. {_TOLD}"
+        f"The stream of the table {name} has the view type {current['stream_view_type']}, "
+        f"{options['stream_view_type']} is asked for. A stream's view type cannot be changed: the table would get "
+        "a new stream. Changes in the old one that the function has not processed by then reach it only as long "
+        "as its mapping to the old stream is left, and every other reader of the table's stream is cut off. "
+        f"{_TOLD}"
     ]
 
 
@@ -64,11 +62,9 @@ def _attached_problems(current: Mapping[str, Any], options: Mapping[str, Any]) -
         return []
     there = current["stream_view_type"]
     return [
-        f"The stream of the table {current['name']} has the view type {there}, {options['stream_view_type']} is asked"
-        " for. The"
-        " table belongs to someone else, and its readers would lose their place in the stream, so it is not changed:"
-        " set"
-        f" ddb_stream_pipeline_stream_view_type to {there}, or ask the table's owner."
+        f"The stream of the table {current['name']} has the view type {there}, {options['stream_view_type']} is "
+        "asked for. The table belongs to someone else, and its readers would lose their place in the stream, so "
+        f"it is not changed: set ddb_stream_pipeline_stream_view_type to {there}, or ask the table's owner."
     ]
 
 
@@ -87,14 +83,11 @@ def mapping_problems(
     found = [] if options["replacement_allowed"] else _renames(own, others, tags, options)
     if len(others) >= MOST_READERS and not any(each in own for each in on_stream):
         found.append(
-            f"The stream of the table {options['table_name']} has {len(others)} readers already:"
-            f" {', '.join(map(_named, others))}. AWS lets two read a shard at the same time and throttles more, so a"
-            " third would"
-            " slow all of them down. Disabled ones count, since each of them may be enabled again. Let one of these"
-            " functions"
-            " do the work, feed the change topic of the one pipeline to more subscribers, or delete a mapping that is"
-            " not"
-            " needed any more."
+            f"The stream of the table {options['table_name']} has {len(others)} readers already: "
+            f"{', '.join(map(_named, others))}. AWS lets two read a shard at the same time and throttles more, so "
+            "a third would slow all of them down. Disabled ones count, since each of them may be enabled again. "
+            "Let one of these functions do the work, feed the change topic of the one pipeline to more "
+            "subscribers, or delete a mapping that is not needed any more."
         )
     return [*found, *_moved_positions(own, stream, options)]
 
@@ -116,29 +109,22 @@ def _renames(
     for each in others:
         if owner <= tags.get(each["UUID"], {}).items():
             found.append(
-                f"This pipeline's mapping {_named(each)} reads the stream already, and its function would be"
-                f" {options['function_name']} now. A mapping's place in the stream cannot be handed on: the new one"
-                " would begin"
-                f" at {position}, so {lost}; and the old function would go on beside it. Keep the former function's"
-                " name"
-                " (ddb_stream_pipeline_function_name), or tear the pipeline down under its former name first, without"
-                " its"
-                f" data. {_TOLD}"
+                f"This pipeline's mapping {_named(each)} reads the stream already, and its function would be "
+                f"{options['function_name']} now. A mapping's place in the stream cannot be handed on: the new one "
+                f"would begin at {position}, so {lost}; and the old function would go on beside it. Keep the "
+                "former function's name (ddb_stream_pipeline_function_name), or tear the pipeline down under its "
+                f"former name first, without its data. {_TOLD}"
             )
     for each in own:
         table_read = table_of(each)
         if table_read and table_read != options["table_name"]:
             found.append(
-                f"The function {options['function_name']} reads the table {table_read}, by the mapping"
-                f" {each['UUID']}, and the"
-                f" pipeline's table would be {options['table_name']} now. Nothing moves the items, nor the changes"
-                " that the"
-                " function has not processed yet: the pipeline would begin with another table's stream, at"
-                f" {position}, and the"
-                f" function would go on reading {table_read} too. Keep the former table's name"
-                " (ddb_stream_pipeline_table_name), give the new table a pipeline of its own, or tear this one down"
-                " first."
-                f" {_TOLD}"
+                f"The function {options['function_name']} reads the table {table_read}, by the mapping "
+                f"{each['UUID']}, and the pipeline's table would be {options['table_name']} now. Nothing moves the "
+                "items, nor the changes that the function has not processed yet: the pipeline would begin with "
+                f"another table's stream, at {position}, and the function would go on reading {table_read} too. "
+                "Keep the former table's name (ddb_stream_pipeline_table_name), give the new table a pipeline of "
+                f"its own, or tear this one down first. {_TOLD}"
             )
     return found
 
