@@ -79,7 +79,7 @@ soak: export CDC_SOAK = 1
 soak: setup ## The long runs: full counts of properties, faults, kills and failure records; molecule over local
 	@mkdir -p build
 	pytest tests/unit/local_cloud tests/integration/test_nothing_is_lost.py tests/integration/test_pipeline_redrive.py \
-		--durations=10 --junitxml=build/soak.xml
+		tests/integration/test_check_and_drift.py --durations=10 --junitxml=build/soak.xml
 	$(MAKE) molecule CONNECTION=local
 
 .PHONY: bench
