@@ -474,11 +474,11 @@ def test_a_policy_that_wants_tls_lets_requests_pass_but_those_that_say_they_are_
         iam, s3 = one.client("iam"), one.client("s3")
         s3.create_bucket(Bucket="tls-only")
         s3.put_bucket_policy(Bucket="tls-only", Policy=json.dumps({"Version": "2012-10-17", "Statement": [policy]}))
-        iam.create_user(UserName="reader")
+        iam.create_user(UserName="s3-user")
         allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=document)
-        key = iam.create_access_key(UserName="reader")["AccessKey"]
+        iam.put_user_policy(UserName="s3-user", PolicyName="all", PolicyDocument=document)
+        key = iam.create_access_key(UserName="s3-user")["AccessKey"]
         return boto3.client(
             "s3",
             endpoint_url=one.endpoint,

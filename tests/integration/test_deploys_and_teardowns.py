@@ -24,6 +24,13 @@ def one_pipeline(cloud, folder: Path, **options) -> Project:
     return Project(cloud, folder, {"activities": {}}, **options)
 
 
+def there(cloud) -> dict[str, list[str]]:
+    """What is there, but for the log group that a function of another file's tests makes anew when it ends late."""
+    found = resources(cloud.endpoint)
+    ours = [each for each in found.pop("log group", []) if each.startswith("/aws/lambda/stream-processor-")]
+    return {**found, **({"log group": ours} if ours else {})}
+
+
 @pytest.fixture
 def fresh(cloud):
     cloud.reset()
@@ -33,14 +40,14 @@ def fresh(cloud):
 def test_check_mode_on_a_fresh_cloud_fails_nowhere_and_writes_nothing(fresh, tmp_path):
     run = one_pipeline(fresh, tmp_path).run("deploy", "--check", "--diff").ok()
     assert MAPPING_TASK in run.changed()
-    assert resources(fresh.endpoint) == {}
+    assert there(fresh) == {}
 
 
 def test_another_account_stops_before_any_write(fresh, tmp_path):
     run = one_pipeline(fresh, tmp_path, expected_account_id="111111111111").run("deploy")
     assert run.returncode != 0
     assert "belong to account 000000000000" in run.failures()[0] and "111111111111" in run.failures()[0]
-    assert resources(fresh.endpoint) == {}
+    assert there(fresh) == {}
     assert {action["action"] for action in fresh.actions("deployer")} <= {
         "sts:GetCallerIdentity",
         "iam:ListAccountAliases",
@@ -106,7 +113,7 @@ def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path
     assert project.outputs("activities")["stream_arn"] == outputs["stream_arn"]
 
     project.run("teardown", "-e", "teardown_delete_data=true").ok()
-    assert resources(fresh.endpoint) == {}
+    assert there(fresh) == {}
     assert not list((tmp_path / "build").rglob("*.json"))
     assert project.run("teardown", "-e", "teardown_delete_data=true").ok().changed() == []
 

@@ -297,6 +297,7 @@ def wait_for(holds, seconds: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def pipeline(cloud) -> Pipeline:
+    cloud.reset()
     return Pipeline(cloud).build()
 
 

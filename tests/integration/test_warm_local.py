@@ -149,6 +149,8 @@ VOLATILE = {
     *("start", "end", "delta", "duration", "elapsed", "date", "started_at", "atime", "mtime", "ctime", "inode", "dev"),
     *("ansible_job_id", "results_file", "request_id", "x-amzn-requestid", "content-length", "retry_attempts"),
     *("ansible_connection", "ansible_date_time", "_original_basename"),
+    # Of the run's lock.
+    *("token", "held_from"),
 }
 REPLACED = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
