@@ -149,8 +149,8 @@ VOLATILE = {
     *("start", "end", "delta", "duration", "elapsed", "date", "started_at", "atime", "mtime", "ctime", "inode", "dev"),
     *("ansible_job_id", "results_file", "request_id", "x-amzn-requestid", "content-length", "retry_attempts"),
     *("ansible_connection", "ansible_date_time", "_original_basename"),
-    # Of the run's lock.
-    *("token", "held_from"),
+    # Of the run's lock, and of a key.
+    *("token", "held_from", "current_key_material_id"),
 }
 REPLACED = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
@@ -530,20 +530,33 @@ class Pipeline:
         return Ended(0, output, re.findall(r"^<\w+> warm_local: (.*)$", output, re.MULTILINE))
 
 
+#: What is off by default.
+HARDER = {
+    "kms_key_create": True,
+    "log_format": "JSON",
+    "audit_lifecycle": {"expiration_days": 30},
+    "change_topic_name": "activity-notifications-anew",
+}
+HARDER_TOLD = json.dumps({f"ddb_stream_pipeline_{name}": value for name, value in HARDER.items()})
 #: Together they run every module of the role.
 VERBS = [
     ("deploy",),
     ("verify",),
     ("failure_drill", "--check", "-e", "drill_mode=poison"),
     ("redrive",),
-    ("teardown", "-e", "teardown_delete_data=true"),
+    ("deploy", "-e", HARDER_TOLD),
+    ("rollback",),
+    ("status", "-e", "status_fail_on=never"),
+    ("teardown", "-e", HARDER_TOLD),
+    ("teardown", "-e", "teardown_delete_data=true", "-e", HARDER_TOLD),
 ]
 #: Their results are what they measured and made up; of those the outcome is compared.
-MEASURING = ("verify", "failure_drill", "redrive")
+MEASURING = ("verify", "failure_drill", "redrive", "status")
 #: What the local cloud answers otherwise each time, and the checksum of a file with such an answer in it.
 CLOUDS_OWN = {"response_metadata", "location", "state_reason", "state_reason_data", "checksum", "md5sum"}
-#: template is made of stat, copy and file; wait_for only waits for AWS, where the local cloud lets nobody wait.
-COMPARED_ABOVE = {"template", "wait_for"}
+#: template is made of stat, copy and file; wait_for only waits for AWS, where the local cloud lets nobody wait; what
+#: sts_assume_role answers are keys.
+COMPARED_ABOVE = {"template", "wait_for", "sts_assume_role"}
 CLOUDS_TIMES = ("_time", "_timestamp", "_date", "_modified", "_since")
 
 
