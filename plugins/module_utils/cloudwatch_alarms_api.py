@@ -10,7 +10,7 @@ from typing import Any
 
 from . import cloudwatch_alarms
 from .aws import AnsibleAWSModule, InputError, aws_errors, boto3_tag_list_to_ansible_dict, client
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 #: As many connections as a boto3 client keeps.
 _AT_ONCE = 10

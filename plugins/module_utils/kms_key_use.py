@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from .aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 _NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import lambda_settings
 from .aws import AnsibleAWSError, AnsibleAWSModule, InputError, aws_errors, client, error_code
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 _PAUSE_SECONDS = 1
 

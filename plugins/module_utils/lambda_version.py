@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .aws import InputError
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 #: What stands for the number of a version that check mode does not publish.
 UNKNOWN = "(known after publishing)"

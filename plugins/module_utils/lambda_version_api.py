@@ -14,7 +14,7 @@ from ._event_source_mapping_rules import FUNCTION
 from .aws import AnsibleAWSError, InputError, aws_errors, error_code, error_message
 from .event_source_mapping import same_function
 from .lambda_version import Alias, Function
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 #: How often a version is published anew because AWS gave $LATEST another revision, its settings being the same.
 _ATTEMPTS = 3

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import log_group
 from .aws import AnsibleAWSModule, aws_errors, client
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 
 class LogGroup:

@@ -21,7 +21,7 @@ from .aws import (
 )
 from .pipeline_lock import FOLDER
 from .pipeline_lock_api import PipelineLock, time_of
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 _GONE = ("NoSuchBucket", "404")
 
@@ -50,6 +50,7 @@ class BucketContents:
         self.refuse_retained: bool = module.params.get("refuse_retained") or False
         self.keep_lock = lock_keeper(self.s3, module.params.get("lock"))
         self.deleted = 0
+        self.exists = True
         self.was_empty = True
 
     def read(self) -> dict[str, Any]:
@@ -58,6 +59,7 @@ class BucketContents:
             carried = self._tags() if self.required else {}
         except AnsibleAWSError as exc:
             if error_code(exc) in _GONE:
+                self.exists = False
                 return {"empty": True}
             raise
         if problem := ownership_problem(self.bucket, carried, self.required, empty):
@@ -79,7 +81,7 @@ class BucketContents:
             self.deleted += len(page)
 
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"deleted": self.deleted, "was_empty": self.was_empty}
+        return {"deleted": self.deleted, "exists": self.exists, "was_empty": self.was_empty}
 
     def _page(self, most: int) -> list[dict[str, str]]:
         """The first versions that are data; the lock of a run is none."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import s3_bucket_settings
 from .aws import AnsibleAWSError, AnsibleAWSModule, InputError, aws_errors, client, error_code
-from .runner import Plan, Step
+from .plan import Plan, Step
 
 _NO_BUCKET = ("NoSuchBucket", "404")
 #: What S3 answers where a setting was never made.

@@ -97,6 +97,11 @@ deleted:
   returned: always
   type: int
   sample: 1204
+exists:
+  description: Whether the bucket is there.
+  returned: always
+  type: bool
+  sample: true
 was_empty:
   description: Whether the bucket held nothing to begin with, or was not there.
   returned: always

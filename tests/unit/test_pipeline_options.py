@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.log_group import RETENTIONS
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_options import PREFIX, problems
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,3 +196,7 @@ def test_role_and_function_agree_on_the_audit_prefix(prefix):
 
 def config_takes(prefix):
     return bool(config._PREFIX.fullmatch(prefix)) and len(prefix) <= config._PREFIX_MAX
+
+
+def test_the_log_is_kept_for_as_long_as_its_module_can_say():
+    assert SPECS["main"]["options"][f"{PREFIX}log_retention_in_days"]["choices"] == list(RETENTIONS)

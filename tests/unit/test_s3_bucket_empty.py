@@ -50,6 +50,14 @@ def emptied(expected_steps):
     return contents.deleted
 
 
+def test_whether_the_bucket_is_there_is_told(s3):
+    contents = BucketContents(FakeModule())
+    assert contents.result(contents.read())["exists"] is False
+    s3.create_bucket(Bucket="audit")
+    contents = BucketContents(FakeModule())
+    assert contents.result(contents.read())["exists"] is True
+
+
 def test_objects_older_than_the_buckets_versioning_go_too(s3):
     s3.create_bucket(Bucket="audit")
     s3.put_object(Bucket="audit", Key="before", Body=b"")
