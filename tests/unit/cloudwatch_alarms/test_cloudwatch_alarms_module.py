@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import boto3
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import aws as aws_utils
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import cloudwatch_alarms_api
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.modules import cloudwatch_alarms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from moto.core.exceptions import ServiceException
+
+from tests.unit.module_runs import forget_the_callers_aws, told_by, watch_calls
 
 REGION = "eu-central-1"
 KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "not-a-secret"}
@@ -42,8 +40,7 @@ def alarm(name="orders-errors", **changes):
 
 @pytest.fixture
 def cloudwatch(monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+    forget_the_callers_aws(monkeypatch)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with mock_aws():
         yield boto3.client("cloudwatch", REGION, **KEYS)
@@ -52,15 +49,7 @@ def cloudwatch(monkeypatch):
 @pytest.fixture
 def calls(monkeypatch):
     """The names of the API calls that the module makes."""
-    seen = []
-
-    def watched(module, service, **options):
-        made = aws_utils.client(module, service, **options)
-        made.client.meta.events.register("before-call", lambda model, **_: seen.append(model.name))
-        return made
-
-    monkeypatch.setattr(cloudwatch_alarms_api, "client", watched)
-    return seen
+    return watch_calls(monkeypatch, cloudwatch_alarms_api)
 
 
 @pytest.fixture
@@ -69,11 +58,8 @@ def run(cloudwatch, calls, capsys):
 
     def run_module(*alarms, check=False, **options):
         keys = {"region": REGION, "access_key": "AKIAEXAMPLE", "secret_key": "not-a-secret"}
-        given = {**keys, "alarms": list(alarms), **options, "_ansible_check_mode": check, "_ansible_diff": True}
         calls.clear()
-        with patch_module_args(given), pytest.raises(SystemExit):
-            cloudwatch_alarms.main()
-        return json.loads(capsys.readouterr().out)
+        return told_by(cloudwatch_alarms, capsys, check, **keys, alarms=list(alarms), **options)
 
     return run_module
 

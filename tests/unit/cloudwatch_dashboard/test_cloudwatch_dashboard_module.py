@@ -6,8 +6,6 @@ import json
 
 import boto3
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import aws as aws_utils
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import cloudwatch_dashboard_api
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.modules import cloudwatch_dashboard
 from moto import mock_aws
@@ -15,6 +13,8 @@ from moto.cloudwatch.exceptions import DashboardInvalidInputError, ResourceNotFo
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
+
+from tests.unit.module_runs import forget_the_callers_aws, told_by, watch_calls
 
 REGION = "eu-central-1"
 ARN = "arn:aws:cloudwatch::123456789012:dashboard/orders"
@@ -24,8 +24,7 @@ OTHER = {"widgets": [], "start": "-PT3H"}
 
 @pytest.fixture
 def cloudwatch(monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+    forget_the_callers_aws(monkeypatch)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with mock_aws():
         yield boto3.client("cloudwatch", REGION, aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="not-a-secret")
@@ -34,15 +33,7 @@ def cloudwatch(monkeypatch):
 @pytest.fixture
 def calls(monkeypatch):
     """The names of the API calls that the module makes, in order."""
-    seen = []
-
-    def watched(module, service, **options):
-        made = aws_utils.client(module, service, **options)
-        made.client.meta.events.register("before-call", lambda model, **_: seen.append(model.name))
-        return made
-
-    monkeypatch.setattr(cloudwatch_dashboard_api, "client", watched)
-    return seen
+    return watch_calls(monkeypatch, cloudwatch_dashboard_api)
 
 
 @pytest.fixture
@@ -51,11 +42,8 @@ def run(cloudwatch, calls, capsys):
 
     def run_module(check=False, name="orders", **options):
         keys = {"region": REGION, "access_key": "AKIAEXAMPLE", "secret_key": "not-a-secret"}
-        given = {**keys, "name": name, **options, "_ansible_check_mode": check, "_ansible_diff": True}
         calls.clear()
-        with patch_module_args(given), pytest.raises(SystemExit):
-            cloudwatch_dashboard.main()
-        return json.loads(capsys.readouterr().out)
+        return told_by(cloudwatch_dashboard, capsys, check, **keys, name=name, **options)
 
     return run_module
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import boto3
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.modules import log_group
 from moto import mock_aws
+
+from tests.unit.module_runs import forget_the_callers_aws, told_by
 
 NAME = "/aws/lambda/orders"
 ASKED = {"name": NAME, "retention_in_days": 30, "tags": {"team": "data"}}
@@ -16,8 +15,7 @@ ASKED = {"name": NAME, "retention_in_days": 30, "tags": {"team": "data"}}
 
 @pytest.fixture
 def logs(monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+    forget_the_callers_aws(monkeypatch)
     with mock_aws():
         client = boto3.client("logs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
         # Its name begins with the other's.
@@ -28,11 +26,8 @@ def logs(monkeypatch):
 @pytest.fixture
 def run(capsys):
     def run(check=False, **options):
-        arguments = {"region": "us-east-1", "access_key": "x", "secret_key": "y", **options}
-        arguments |= {"_ansible_check_mode": check, "_ansible_diff": True}
-        with patch_module_args(arguments), pytest.raises(SystemExit):
-            log_group.main()
-        return json.loads(capsys.readouterr().out)
+        keys = {"region": "us-east-1", "access_key": "x", "secret_key": "y"}
+        return told_by(log_group, capsys, check, **keys, **options)
 
     return run
 

@@ -6,12 +6,12 @@ import json
 
 import boto3
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import aws as aws_utils
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import s3_bucket_settings_api
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.modules import s3_bucket_settings
 from botocore.exceptions import ClientError
 from moto import mock_aws
+
+from tests.unit.module_runs import forget_the_callers_aws, told_by, watch_calls
 
 KEYS = {"region": "us-east-1", "access_key": "AKIAEXAMPLE", "secret_key": "not-a-secret"}
 WANTED = {
@@ -24,8 +24,7 @@ WANTED = {
 
 @pytest.fixture
 def s3(monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+    forget_the_callers_aws(monkeypatch)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with mock_aws():
         s3 = boto3.client("s3", "us-east-1", aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="not-a-secret")
@@ -49,26 +48,16 @@ def bucket(s3):
 @pytest.fixture
 def writes(monkeypatch):
     """The names of the API calls that write, in order."""
-    seen = []
-
-    def watched(module, service, **options):
-        made = aws_utils.client(module, service, **options)
-        made.client.meta.events.register("before-call", lambda model, **_: seen.append(model.name))
-        return made
-
-    monkeypatch.setattr(s3_bucket_settings_api, "client", watched)
-    return seen
+    return watch_calls(monkeypatch, s3_bucket_settings_api)
 
 
 @pytest.fixture
 def run(s3, writes, capsys):
     def run_module(check=False, **options):
-        given = {**KEYS, "name": "audit", **options, "_ansible_check_mode": check, "_ansible_diff": True}
         writes.clear()
-        with patch_module_args(given), pytest.raises(SystemExit):
-            s3_bucket_settings.main()
+        told = told_by(s3_bucket_settings, capsys, check, **{**KEYS, "name": "audit", **options})
         writes[:] = [name for name in writes if not name.startswith("Get")]
-        return json.loads(capsys.readouterr().out)
+        return told
 
     return run_module
 

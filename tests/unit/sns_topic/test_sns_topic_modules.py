@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import boto3
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import aws as aws_utils
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import sns_topic_api
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.modules import sns_topic, sns_topic_info
 from moto import mock_aws
 from moto.sns.exceptions import SNSNotFoundError
 from moto.sns.models import SNSBackend
+
+from tests.unit.module_runs import forget_the_callers_aws, told_by, watch_calls
 
 REGION = "eu-central-1"
 ARN = f"arn:aws:sns:{REGION}:123456789012:changes"
@@ -23,8 +21,7 @@ READS = {"GetCallerIdentity", "GetTopicAttributes", "ListTagsForResource", "List
 
 @pytest.fixture
 def sns(monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+    forget_the_callers_aws(monkeypatch)
     with mock_aws():
         yield boto3.client("sns", REGION, aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="not-a-secret")
 
@@ -32,15 +29,7 @@ def sns(monkeypatch):
 @pytest.fixture
 def calls(monkeypatch):
     """The names of the API calls that the modules make, in order."""
-    seen = []
-
-    def watched(module, service, **options):
-        made = aws_utils.client(module, service, **options)
-        made.client.meta.events.register("before-call", lambda model, **_: seen.append(model.name))
-        return made
-
-    monkeypatch.setattr(sns_topic_api, "client", watched)
-    return seen
+    return watch_calls(monkeypatch, sns_topic_api)
 
 
 @pytest.fixture
@@ -49,11 +38,8 @@ def run(sns, calls, capsys):
 
     def run_module(module=sns_topic, check=False, **options):
         keys = {"region": REGION, "access_key": "AKIAEXAMPLE", "secret_key": "not-a-secret"}
-        given = {**keys, **options, "_ansible_check_mode": check, "_ansible_diff": True}
         calls.clear()
-        with patch_module_args(given), pytest.raises(SystemExit):
-            module.main()
-        return json.loads(capsys.readouterr().out)
+        return told_by(module, capsys, check, **keys, **options)
 
     return run_module
 
