@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -268,13 +269,15 @@ def test_a_request_that_ends_early_runs_nothing(warm, tmp_path):
 
 def test_the_worker_keeps_no_descriptor_and_no_thread(warm):
     warm.run("")
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    # What other tests of this process have left may go meanwhile.
+    gc.collect()
+    before, threads = len(list(Path("/proc/self/fd").iterdir())), set(threading.enumerate())
     for _number in range(3):
         warm.run("print(1)")
         with pytest.raises(Unavailable):
             warm.run("", {"PYTHONPATH": "/x"})
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert threading.active_count() == 1
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert set(threading.enumerate()) <= threads
 
 
 def test_the_server_keeps_no_descriptor_of_a_task(warm):
