@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .._pipeline_verify.dynamodb_json import item_hash
+from .._history.dynamodb_json import item_hash
 
 _SCALAR_BYTES, _SET_OF_BYTES = "B", "BS"
 

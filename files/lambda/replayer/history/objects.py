@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Names and contents of the audit log's objects, in both layouts. Pure.
@@ -15,10 +14,10 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ._pipeline_verify.dynamodb_json import item_hash
+from .dynamodb_json import item_hash
 
 PER_CHANGE = "per_change"
 PER_BATCH = "per_batch"
@@ -133,7 +132,7 @@ def sequence_number(envelope: dict[str, Any]) -> int | None:
 def change_time(envelope: dict[str, Any]) -> datetime | None:
     """When the change was made, or None when the envelope's timestamp is none."""
     try:
-        return datetime.strptime(envelope.get("timestamp"), _TIMESTAMP).replace(tzinfo=timezone.utc)
+        return datetime.strptime(envelope.get("timestamp"), _TIMESTAMP).replace(tzinfo=UTC)
     except (TypeError, ValueError):
         return None
 
