@@ -62,6 +62,20 @@ def in_request_form(value: Any) -> Any:
     return {kind: content}
 
 
+def in_json_form(value: dict[str, Any]) -> dict[str, Any]:
+    """An attribute value of boto3 as it stands in an event: binary as base64."""
+    ((kind, content),) = value.items()
+    if kind == "B":
+        content = base64.b64encode(content).decode()
+    elif kind == "BS":
+        content = [base64.b64encode(each).decode() for each in content]
+    elif kind == "L":
+        content = [in_json_form(each) for each in content]
+    elif kind == "M":
+        content = {name: in_json_form(each) for name, each in content.items()}
+    return {kind: content}
+
+
 def same_attributes(one: Any, other: Any) -> bool:
     """Whether two images hold the same: 1.50 is 1.5, a set has no order. What is no image is like nothing."""
     try:
