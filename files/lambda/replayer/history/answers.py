@@ -42,11 +42,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Processed(Outcome):
-    """The first ``count`` changes are done; the next one, if there is one, was refused."""
+    """The first ``count`` are done; the next one, if there is one, was refused."""
 
     count: int
     error_type: str = REPORTED
     text: str = ""
+    #: What follows was not refused, there was no room for it: another try may get through.
+    put_off: bool = False
 
 
 @dataclass(frozen=True)
