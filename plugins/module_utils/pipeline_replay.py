@@ -22,7 +22,7 @@ def run_replay(module: AnsibleAWSModule) -> None:
     with Signals() as signals:
         try:
             options = Options.read(module.params, module.check_mode)
-            clock, state = Clock(signals), State(module.params["state_file"])
+            clock, state = Clock(signals), State(options.state_dir)
             replay = Replay(
                 options, Cloud(module, options.concurrency), clock, Progress(options.progress_file, clock), state
             )
@@ -49,13 +49,13 @@ def run_replay(module: AnsibleAWSModule) -> None:
     if stopped is None:
         module.exit_json(**report)
     if isinstance(stopped, InputError):
-        module.fail_json(msg=str(stopped), **{**report, "complete": False})
+        module.fail_json(msg=str(stopped))
     if isinstance(stopped, AnsibleAWSError) and not replay.changed:
         if error_code(getattr(stopped, "exception", stopped)) == "NoSuchBucket":
             module.fail_json(msg=f"There is no audit bucket {options.bucket}. Nothing was sent.")
         module.fail_json_aws_error(stopped)
     reason = f"Ended by {stopped}." if isinstance(stopped, Interrupted) else f"{stopped}"
     more = ""
-    if options.state_file and replay.changed:
+    if options.state_dir and replay.changed:
         more = f" It goes on where it stopped with replay_id {report['replay_id']} and the same options."
     module.fail_json(msg=f"{reason} {report['message']}{more}", **{**report, "complete": False})

@@ -21,7 +21,8 @@ description:
 notes:
   - Delivery is at least once. After a kill, the batch that each lane had under way comes again; with C(replay.id) and
     C(eventID) a consumer drops it.
-  - With O(state_file), a replay that was interrupted goes on where it stopped when it is run again with the same options
+  - With O(state_dir), a replay that was interrupted goes on where it stopped when it is run again with the same
+    options
     and its O(replay_id). What failed is then tried again.
   - SIGINT, SIGTERM and SIGHUP end it after the batches that are under way.
   - O(target=table) and O(target=verify) need a log that is complete, which its journal and its baselines tell. They are
@@ -40,7 +41,8 @@ author:
 options:
   table_name:
     description:
-      - The table whose changes are replayed. It need not exist any more. Changes of other tables in the log are left out.
+      - The table whose changes are replayed. It need not exist any more. Changes of other tables in the log are left
+        out.
     type: str
     required: true
   bucket:
@@ -85,7 +87,8 @@ options:
     type: dict
   match:
     description:
-      - Replays changes of which this JMESPath expression holds. It is that of the pipeline's rules, with C(keys), C(old),
+      - Replays changes of which this JMESPath expression holds. It is that of the pipeline's rules, with C(keys),
+        C(old),
         C(new), C(eventName), C(changedAttributes) and C(timestamp).
     type: str
   function_name:
@@ -114,7 +117,7 @@ options:
     description:
       - Its type.
     type: str
-    choices: [S, N, B]
+    choices: [STRING, NUMBER, BINARY]
   range_key_name:
     description:
       - The sort key of O(table_name), if it has one.
@@ -123,7 +126,7 @@ options:
     description:
       - Its type.
     type: str
-    choices: [S, N, B]
+    choices: [STRING, NUMBER, BINARY]
   queue_url:
     description:
       - The queue of O(target=queue), standard or FIFO.
@@ -171,9 +174,10 @@ options:
       - How many seconds O(target=verify) reads items again that differ, since a change may be on its way.
     type: int
     default: 60
-  state_file:
+  state_dir:
     description:
-      - Where the replay notes how far it is, readable by its owner only. Without it an interrupted replay begins anew.
+      - The folder where the replay notes how far it is, in a file named after O(table_name) and O(replay_id) that only its
+        owner can read. Without it an interrupted replay begins anew.
     type: path
   progress_file:
     description:
@@ -217,7 +221,7 @@ EXAMPLES = r"""
     bucket: activity-audit-cdc-production-orders-123456789012-eu-west-1
     target: function
     function_name: order-search-indexer
-    state_file: /var/tmp/indexer.state
+    state_dir: /var/tmp/replays
     replay_id: indexer-1
 
 - name: Restore the table as it was on Tuesday at noon, under another name
@@ -257,7 +261,8 @@ replay_id:
   type: str
   sample: 20260131T120000Z-8d0f3c52
 complete:
-  description: Whether all that was asked for was done, the whole log could be read, and with O(target=verify) log and table
+  description: Whether all that was asked for was done, the whole log could be read, and with O(target=verify) log and
+    table
     agree.
   returned: always, but when the options were refused
   type: bool
@@ -273,19 +278,23 @@ to:
   type: str
   sample: "2026-01-31T12:00:00Z"
 counts:
-  description: The run in numbers. C(selected) counts the changes that were asked for, by event name too, and C(bytes) their
-    envelopes. C(sent) counts what the target took, in earlier runs of this replay too, C(skipped) what an earlier run had
+  description: The run in numbers. C(selected) counts the changes that were asked for, by event name too, and C(bytes)
+    their
+    envelopes. C(sent) counts what the target took, in earlier runs of this replay too, C(skipped) what an earlier run
+      had
     dealt with. C(duplicates) counts copies of changes in the log, C(objects) those read.
   returned: always, but when the options were refused
   type: dict
-  sample: {selected: 20000, insert: 9000, modify: 8000, remove: 3000, bytes: 12000000, sent: 20000, skipped: 0, failing: 0,
+  sample: {selected: 20000, insert: 9000, modify: 8000, remove: 3000, bytes: 12000000, sent: 20000, skipped: 0,
+    failing: 0,
     held_back: 0, duplicates: 0, objects: 2000, other_tables: 0}
 failing:
   description: The first failing change of each item, at most 1000.
   returned: always, but when the options were refused
   type: list
   elements: dict
-  sample: [{sequence_number: "4210800000000028133746025", event_id: 7de3041dd709b024af6f29e4fa13d34c, event_name: MODIFY,
+  sample: [{sequence_number: "4210800000000028133746025", event_id: 7de3041dd709b024af6f29e4fa13d34c, event_name:
+    MODIFY,
       item: 3f2a90c1d45be867, audit_key: audit-logs/2026/01/31/12/x.json, error_type: ValueError}]
 damaged:
   description: Objects of the log that cannot be read, with the reason, at most 1000.
@@ -305,12 +314,14 @@ conflicting:
   type: list
   elements: list
   sample: []
-items:
-  description: What the log tells of items, and what the table has. C(faults) are changes that do not follow from the one
+states:
+  description: What the log tells of items, and what the table has. C(faults) are changes that do not follow from the
+    one
     before them. C(different) are items of which log and table tell something else, by their hash.
   returned: with O(target=table) and O(target=verify)
   type: dict
-  sample: {in_log: 480, histories: 500, changes: 20000, faults: [], fault_count: 0, in_table: 480, settled: 2, different: [],
+  sample: {in_log: 480, histories: 500, changes: 20000, faults: [], fault_count: 0, in_table: 480, settled: 2,
+    different: [],
     different_count: 0, differences_file: null}
 calls:
   description: Requests to the audit bucket, by name.
@@ -338,7 +349,7 @@ duration:
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSModule
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_replay import run_replay
 
-_KEY_TYPES = ["S", "N", "B"]
+_KEY_TYPES = ["STRING", "NUMBER", "BINARY"]
 ARGUMENT_SPEC = {
     "table_name": {"type": "str", "required": True},
     "bucket": {"type": "str", "required": True},
@@ -368,7 +379,7 @@ ARGUMENT_SPEC = {
     "limit": {"type": "int", "default": 0},
     "timeout": {"type": "int", "default": 300},
     "settle_seconds": {"type": "int", "default": 60},
-    "state_file": {"type": "path"},
+    "state_dir": {"type": "path"},
     "progress_file": {"type": "path"},
     "error_file": {"type": "path"},
     "differences_file": {"type": "path"},

@@ -60,7 +60,7 @@ class Options:
     limit: int
     timeout: int
     settle_seconds: int
-    state_file: str | None
+    state_dir: str | None
     progress_file: str | None
     error_file: str | None
     differences_file: str | None
@@ -86,7 +86,7 @@ class Options:
             )
         same = ("table_name", "bucket", "prefix", "target", "function_name", "qualifier", "notify", "target_table")
         same += ("queue_url", "topic_arn", "path", "replay_id", "batch_size", "concurrency", "rate", "limit", "timeout")
-        same += ("settle_seconds", "state_file", "progress_file", "error_file", "differences_file", "match")
+        same += ("settle_seconds", "state_dir", "progress_file", "error_file", "differences_file", "match")
         return cls(
             **{name: params[name] for name in same},
             since=since,
@@ -162,7 +162,8 @@ def _check_filters(target: str, params: dict[str, Any]) -> None:
 
 def _key_schema(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     names = (("hash_key_name", "hash_key_type"), ("range_key_name", "range_key_type"))
-    return tuple((params[name], params[kind] or "S") for name, kind in names if params[name])
+    # The first letter is what DynamoDB calls the type.
+    return tuple((params[name], (params[kind] or "STRING")[0]) for name, kind in names if params[name])
 
 
 def _moment(params: dict[str, Any], name: str) -> datetime | None:

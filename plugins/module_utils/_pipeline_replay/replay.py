@@ -72,7 +72,6 @@ class Replay:
     def run(self) -> None:
         """Do it; InputError before anything is written when it cannot be done."""
         options = self._options
-        self._state.load()
         self._take_up()
         if self._state.end is not None:
             self._finished = True
@@ -95,13 +94,14 @@ class Replay:
 
     def _take_up(self) -> None:
         """Begin, or go on where an earlier run of this id stopped."""
-        options, header = self._options, self._state.header
-        now = self._clock.utc().replace(microsecond=0)
+        options, now = self._options, self._clock.utc().replace(microsecond=0)
+        replay_id = options.replay_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self._state.load(f"{options.table_name}-{replay_id}")
+        header = self._state.header
         if self._until and self._until > now + timedelta(minutes=1):
             raise InputError(f"to ({iso(self._until)}) is in the future. It is {iso(now)} now.")
         if header is None:
             self._until = self._until or now
-            replay_id = options.replay_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
             self._marker = {"id": replay_id, "time": iso(now)}
             return
         if header["asked"] != json.loads(json.dumps(options.fingerprint())):
@@ -421,7 +421,7 @@ class Replay:
             "duration": round(self._clock.now() - self._begun, 1),
         }
         if self._verification:
-            report["items"] = self._verification.report()
+            report["states"] = self._verification.report()
         return report
 
     def _states(self) -> int:

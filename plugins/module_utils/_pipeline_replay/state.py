@@ -24,8 +24,9 @@ SCHEMA = "cloudcdc.replay/1"
 class State:
     """The file. Without one, nothing is remembered."""
 
-    def __init__(self, path: str | None) -> None:
-        self._path = Path(path) if path else None
+    def __init__(self, folder: str | None) -> None:
+        self._folder = Path(folder) if folder else None
+        self._path: Path | None = None
         self._file: IO[str] | None = None
         self._lock = threading.Lock()
         self.header: dict[str, Any] | None = None
@@ -33,8 +34,9 @@ class State:
         #: What the run reported that came to its end.
         self.end: dict[str, Any] | None = None
 
-    def load(self) -> None:
-        """Take in what an earlier run left; InputError when the file is something else."""
+    def load(self, name: str) -> None:
+        """Take in what an earlier run of this name left; InputError when the file is something else."""
+        self._path = self._folder / f"{name}.state" if self._folder else None
         if not self._path or not self._path.exists():
             return
         whole = self._path.read_text(encoding="utf-8")
@@ -50,7 +52,7 @@ class State:
                 self.end = line.get("end")
         except (ValueError, KeyError, TypeError) as exc:
             raise InputError(
-                f"state_file {self._path} is not the state of a replay. Give another replay_id, or remove the file."
+                f"{self._path} is not the state of a replay. Give another replay_id, or remove the file."
             ) from exc
         self._cut(len("\n".join(lines)) + 1 if lines else 0, whole)
 
