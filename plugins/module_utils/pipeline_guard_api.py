@@ -40,7 +40,8 @@ def look(options: Mapping[str, Any], tables: TableApi, mappings: MappingApi) -> 
     if found:
         raise InputError(" ".join(found))
     own = [each for each in listed if same_function(options["function_name"], each["FunctionArn"])]
-    return {"stream_arn": stream, "event_source_mappings": described(own, mappings)}
+    there = description is not None
+    return {"table_exists": there, "stream_arn": stream, "event_source_mappings": described(own, mappings)}
 
 
 def _tags(tables: TableApi, arn: str) -> dict[str, str]:

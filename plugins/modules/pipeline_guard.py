@@ -93,6 +93,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+table_exists:
+  description: Whether there is a table of the name.
+  returned: success
+  type: bool
+  sample: true
 stream_arn:
   description: The ARN of the table's stream, null when it is off or there is no table.
   returned: success
