@@ -26,7 +26,7 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import (  # noqa: E402
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import (  # noqa: E402
     PER_CHANGE,
     by_event_id,
     read_envelopes,

@@ -6,7 +6,7 @@ import json
 import uuid
 
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import read_envelopes
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import read_envelopes
 from ansible_runs import Project, until
 
 from tests.accounting import Pipeline

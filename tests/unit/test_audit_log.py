@@ -7,8 +7,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import audit_log
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import (
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history import objects as audit_log
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import (
     PER_BATCH,
     PER_CHANGE,
     DamagedObject,

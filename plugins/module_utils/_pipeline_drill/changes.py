@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from .._history.dynamodb_json import canonical_json
+from .._history.objects import hour_prefix, name_faults, per_change_name, sequence_number
 from .._pipeline_verify.deciding import Rules
-from .._pipeline_verify.dynamodb_json import canonical_json
 from .._pipeline_verify.envelope import audited_faults, change_of, copies_faults
 from .._pipeline_verify.items import AUDIT, Change, Item, Stream, make_items, plan_changes
-from ..audit_log import hour_prefix, name_faults, per_change_name, sequence_number
 from ..aws import InputError
 from .failure_records import FailureRecord
 

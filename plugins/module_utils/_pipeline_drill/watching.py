@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .._history.objects import PER_BATCH, DamagedObject, ObjectName, read_envelopes
 from .._pipeline_verify.api import AuditLog
 from .._pipeline_verify.items import AUDIT
-from ..audit_log import PER_BATCH, DamagedObject, ObjectName, read_envelopes
 from .api import StreamEnd
 from .changes import HEALTHY, Trace
 from .failure_records import FailureRecord

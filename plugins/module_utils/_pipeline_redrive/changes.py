@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .._pipeline_verify.dynamodb_json import item_hash
-
-_SCALAR_BYTES, _SET_OF_BYTES = "B", "BS"
+from .._history.dynamodb_json import in_json_form, item_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +56,7 @@ def lambda_record(record: dict[str, Any], stream_arn: str) -> dict[str, Any]:
     change = dict(record["dynamodb"])
     for name in ("Keys", "NewImage", "OldImage"):
         if name in change:
-            change[name] = {attribute: _as_json(value) for attribute, value in change[name].items()}
+            change[name] = {attribute: in_json_form(value) for attribute, value in change[name].items()}
     moment = change.get("ApproximateCreationDateTime")
     if isinstance(moment, datetime):
         change["ApproximateCreationDateTime"] = int(moment.timestamp())
@@ -69,16 +66,3 @@ def lambda_record(record: dict[str, Any], stream_arn: str) -> dict[str, Any]:
         # Events spell these names in lower case, GetRecords with a capital.
         converted["userIdentity"] = {name[0].lower() + name[1:]: value for name, value in identity.items()}
     return converted
-
-
-def _as_json(value: dict[str, Any]) -> dict[str, Any]:
-    ((kind, content),) = value.items()
-    if kind == _SCALAR_BYTES:
-        content = base64.b64encode(content).decode()
-    elif kind == _SET_OF_BYTES:
-        content = [base64.b64encode(each).decode() for each in content]
-    elif kind == "L":
-        content = [_as_json(each) for each in content]
-    elif kind == "M":
-        content = {name: _as_json(each) for name, each in content.items()}
-    return {kind: content}

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ..audit_log import ObjectName, read_name
+from .._history.dynamodb_json import in_request_form
+from .._history.objects import ObjectName, read_name
 from ..aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
-from .dynamodb_json import in_request_form
 from .items import RUN, Item
 
 #: A message is received once and never again: the queue goes before this is over (seconds, SQS's longest).

@@ -16,8 +16,8 @@ from typing import Any
 
 from .._change_rules import RuleFailed, check_rules
 from .._change_rules import Rules as FunctionRules
+from .._history.dynamodb_json import canonical_json
 from ..aws import InputError
-from .dynamodb_json import canonical_json
 
 #: The members of an envelope that rules redact.
 PARTS = ("oldImage", "newImage", "changedAttributes")

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ..audit_log import change_time, sequence_number
+from .._history.objects import change_time, sequence_number
 from .envelope import unwrapped
 from .items import EVENT_NAMES, Change, Stream
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..audit_log import change_time, sequence_number
+from .._history.dynamodb_json import canonical_json, same_attributes
+from .._history.objects import change_time, sequence_number
 from .deciding import PARTS, Outcome
-from .dynamodb_json import canonical_json, same_attributes
 from .items import SCHEMA, Change, Stream
 
 #: How far the change's own time may be from the time of the run: clocks differ, and the stream has whole seconds.

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from .._history.dynamodb_json import attributes_problem, canonical_json, in_stream_form, item_hash
 from ..aws import InputError
 from ..event_filter import UNKNOWN, PatternError, all_of, passes
 from .deciding import Outcome, Rules
-from .dynamodb_json import attributes_problem, canonical_json, in_stream_form, item_hash
 
 SCHEMA = "cloudcdc.change/1"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..audit_log import PER_CHANGE, DamagedObject, name_faults, per_change_key, read_name, sequence_number
+from .._history.objects import PER_CHANGE, DamagedObject, name_faults, per_change_key, read_name, sequence_number
 from . import envelope as envelopes
 from .deciding import Outcome
 from .digest import Digest, digest_faults

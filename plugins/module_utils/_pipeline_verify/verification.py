@@ -9,7 +9,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..audit_log import PER_CHANGE, DamagedObject, ObjectName, hours, read_envelopes, read_name
+from .._history.objects import PER_CHANGE, DamagedObject, ObjectName, hours, read_envelopes, read_name
 from ..aws import InputError
 from . import checks as evidence
 from .api import Metrics

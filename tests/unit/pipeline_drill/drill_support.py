@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import read_name
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_drill import drill as drills
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_drill.failure_records import (
     FailureRecord,
@@ -18,7 +19,6 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipelin
     Stream,
     predicted_record,
 )
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import read_name
 from stream_processor.canonical import to_bytes
 from stream_processor.envelope import item_hash, to_envelope
 from stream_processor.layout import per_batch, per_change

@@ -6,7 +6,7 @@ import base64
 from decimal import Decimal
 
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.dynamodb_json import (
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.dynamodb_json import (
     attributes_problem,
     in_request_form,
     in_stream_form,

@@ -7,8 +7,11 @@ import json
 from datetime import timedelta
 
 import pytest
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import (
+    name_faults,
+    read_envelopes,
+)
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import envelope as envelopes
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import name_faults, read_envelopes
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from stream_processor import envelope as function

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import items
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.dynamodb_json import (
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.dynamodb_json import (
     attributes_problem,
 )
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import items
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import InputError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -6,6 +6,7 @@ import json
 import statistics
 
 import pytest
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import DamagedObject
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import checks as evidence
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import ledger as ledgers
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.checks import Check
@@ -20,7 +21,6 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipelin
     NOTIFICATION,
 )
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.ledger import Ledger
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import DamagedObject
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import InputError
 from hypothesis import given
 from hypothesis import strategies as st

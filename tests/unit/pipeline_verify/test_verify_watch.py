@@ -7,10 +7,10 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.objects import read_name
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify import verification
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.envelope import Message
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_verify.ledger import Ledger
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.audit_log import read_name
 from stream_processor.canonical import to_bytes
 from stream_processor.envelope import to_envelope
 from stream_processor.layout import per_batch, per_change

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """DynamoDB JSON as it stands in a stream record: checked, compared, made ready for a request. Pure.
@@ -60,6 +59,20 @@ def in_request_form(value: Any) -> Any:
         content = [in_request_form(each) for each in content]
     elif kind == "M":
         content = {name: in_request_form(each) for name, each in content.items()}
+    return {kind: content}
+
+
+def in_json_form(value: dict[str, Any]) -> dict[str, Any]:
+    """An attribute value of boto3 as it stands in an event: binary as base64."""
+    ((kind, content),) = value.items()
+    if kind == "B":
+        content = base64.b64encode(content).decode()
+    elif kind == "BS":
+        content = [base64.b64encode(each).decode() for each in content]
+    elif kind == "L":
+        content = [in_json_form(each) for each in content]
+    elif kind == "M":
+        content = {name: in_json_form(each) for name, each in content.items()}
     return {kind: content}
 
 

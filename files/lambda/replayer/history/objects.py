@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Names and contents of the audit log's objects, in both layouts. Pure.
@@ -15,10 +14,10 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
-from ._pipeline_verify.dynamodb_json import item_hash
+from .dynamodb_json import item_hash
 
 PER_CHANGE = "per_change"
 PER_BATCH = "per_batch"
@@ -31,7 +30,7 @@ _NAMES = {
     PER_BATCH: re.compile(r"(?P<first>[0-9]{40})-(?P<last>[0-9]{40})-(?P<hash>[0-9a-f]{16})\.ndjson\.gz"),
 }
 _SEQUENCE_NUMBER = re.compile(r"[0-9]{1,40}")
-_TIMESTAMP = "%Y-%m-%dT%H:%M:%SZ"
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 #: zlib's way to say: a gzip header and trailer. https://docs.python.org/3/library/zlib.html#zlib.decompress
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -72,16 +71,22 @@ def read_name(key: str) -> ObjectName | None:
 
 def read_envelopes(key: str, body: bytes) -> list[dict[str, Any]]:
     """The envelopes in an audit object, in its order; DamagedObject when it does not hold what its name says."""
+    lines = read_lines(key, body)
+    alone = read_name(key).layout == PER_CHANGE
+    return [_json_object(key, line, "it" if alone else f"line {number}") for number, line in enumerate(lines, 1)]
+
+
+def read_lines(key: str, body: bytes) -> list[bytes]:
+    """The same as they are written, a change each."""
     name = read_name(key)
     if name is None:
         raise DamagedObject(key, "its name is not one of an audit object")
     if name.layout == PER_CHANGE:
-        return [_json_object(key, body, "it")]
+        return [body]
     text = _unpacked(key, body)
     if not text.endswith(b"\n"):
         raise DamagedObject(key, "its last line has no end")
-    lines = text[:-1].split(b"\n")
-    return [_json_object(key, line, f"line {number}") for number, line in enumerate(lines, 1)]
+    return text[:-1].split(b"\n")
 
 
 def name_faults(key: str, envelopes: Sequence[dict[str, Any]], prefix: str) -> list[str]:
@@ -132,9 +137,12 @@ def sequence_number(envelope: dict[str, Any]) -> int | None:
 
 def change_time(envelope: dict[str, Any]) -> datetime | None:
     """When the change was made, or None when the envelope's timestamp is none."""
+    stamp = envelope.get("timestamp")
+    if not isinstance(stamp, str) or not _TIMESTAMP.fullmatch(stamp):
+        return None
     try:
-        return datetime.strptime(envelope.get("timestamp"), _TIMESTAMP).replace(tzinfo=timezone.utc)
-    except (TypeError, ValueError):
+        return datetime.fromisoformat(stamp)
+    except ValueError:
         return None
 
 

@@ -1,0 +1,1 @@
+../../../files/lambda/replayer/history/__init__.py
