@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .._history.answers import NOT_RUN, TOO_LARGE
 from .._pipeline_verify.api import Logs
 from .._pipeline_verify.api import Mappings as StreamMappings
 from ..aws import AnsibleAWSError, AnsibleAWSModule, aws_errors, client, error_code
@@ -27,25 +28,6 @@ _BATCH = 10
 _OBJECTS = 1000
 #: Longer than a function may run (seconds).
 _INVOKE_SECONDS = 910
-#: Lambda did not run the function; another try may.
-#: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
-_NOT_RUN = (
-    "CodeArtifactUserPendingException",
-    "EC2ThrottledException",
-    "ENILimitReachedException",
-    "EFSMountTimeoutException",
-    "RequestLimitExceeded",
-    "ResourceConflictException",
-    "ResourceNotReadyException",
-    "ServiceException",
-    "ServiceUnavailable",
-    "SnapStartNotReadyException",
-    "SnapStartTimeoutException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-)
-_TOO_LARGE = ("RequestEntityTooLargeException", "RequestTooLargeException", "413")
 
 __all__ = ["Bucket", "Function", "Logs", "Mapping", "Mappings", "Queue", "Streams", "Unavailable"]
 
@@ -247,9 +229,9 @@ class Function:
             return answer["Payload"].read(), answer.get("FunctionError")
         except ClientError as exc:
             code = error_code(exc)
-            if code in _TOO_LARGE:
+            if code in TOO_LARGE:
                 raise TooLarge(code) from exc
-            if code in _NOT_RUN or exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+            if code in NOT_RUN or exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
                 raise Unavailable(code) from exc
             raise
         except (NoConnection, HTTPClientError) as exc:

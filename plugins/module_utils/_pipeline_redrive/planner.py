@@ -15,40 +15,11 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .._history.answers import REPORTED, Failed, Outcome, Processed
 from .changes import Change
 
 #: A change fails for good when the function failed it so often.
 ATTEMPTS = 2
-
-
-class Outcome:
-    """How an invocation ended."""
-
-
-@dataclass(frozen=True)
-class Processed(Outcome):
-    """The function did the first ``count`` changes, and reported the next one, if there is one."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Failed(Outcome):
-    """The invocation failed as a whole. ``text`` may hold item data."""
-
-    error_type: str
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class NotRun(Outcome):
-    """A throttle, or an error of the service: nobody failed."""
-
-    reason: str
-
-
-#: The error type of a change that the function reported: its answer has no room for one.
-REPORTED = "BatchItemFailure"
 
 
 @dataclass(frozen=True)

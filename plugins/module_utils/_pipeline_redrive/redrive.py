@@ -15,6 +15,7 @@ from os import open as os_open
 from pathlib import Path
 from typing import Any
 
+from .._history.answers import REPORTED
 from .._pipeline_verify.clock import Clock
 from ..aws import AnsibleAWSError
 from .api import Function, Logs
@@ -22,7 +23,7 @@ from .changes import Change
 from .failure_records import FailureRecord, Foreign, read_failure_record
 from .fetching import Fetcher
 from .options import Options
-from .planner import REPORTED, Failure, Planner
+from .planner import Failure, Planner
 from .progress import Progress
 from .selection import Fetched, in_order, in_time, overlapping, without_overtaking
 from .sending import Sender

@@ -9,12 +9,12 @@ import queue
 import threading
 from collections.abc import Callable
 
+from .._history.answers import Failed, NotRun, Outcome, judge
 from .._pipeline_verify.clock import Clock
 from ..aws import AnsibleAWSError
 from .api import Function, TooLarge, Unavailable
 from .changes import Change, event
-from .planner import Failed, NotRun, Outcome, Planner
-from .responses import judge
+from .planner import Planner
 
 #: How long a run that has to end waits for the invocations that it has begun (seconds).
 _GRACE_SECONDS = 30
@@ -113,4 +113,4 @@ class Sender:
             return NotRun(str(exc))
         except TooLarge as exc:
             return Failed(str(exc))
-        return judge(batch, payload, function_error, self._partial(batch[0].stream_arn))
+        return judge([change.number for change in batch], payload, function_error, self._partial(batch[0].stream_arn))

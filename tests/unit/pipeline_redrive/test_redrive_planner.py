@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_redrive.planner import (
-    ATTEMPTS,
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._history.answers import (
     REPORTED,
     Failed,
     NotRun,
-    Planner,
     Processed,
+)
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils._pipeline_redrive.planner import (
+    ATTEMPTS,
+    Planner,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,0 +1,1 @@
+../../../files/lambda/replayer/history/targets.py
