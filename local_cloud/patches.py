@@ -148,8 +148,16 @@ def name_resources() -> None:
             # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
             qualifier = iam_actions._query_param(query_params, "Qualifier")
             return f"{found}:{qualifier}" if qualifier else found
+        if service == "events":
+            # A rule of the default bus has no bus in its ARN, which is what is tagged, too.
+            # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+            rule = iam_actions._safe_json_field(body, "Rule")
+            named = f"arn:aws:events:{region}:{account_id}:rule/{rule}" if rule else found
+            return iam_actions._safe_json_field(body, "ResourceARN") or named.replace(":rule/default/", ":rule/")
         if found != "*":
             return found
+        if service == "states":
+            return iam_actions._safe_json_field(body, "resourceArn") or "*"
         if service == "dynamodb":
             return iam_actions._safe_json_field(body, "ResourceArn") or "*"
         if service == "dynamodbstreams":

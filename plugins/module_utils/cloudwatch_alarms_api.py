@@ -22,6 +22,7 @@ class Alarms:
     def __init__(self, module: AnsibleAWSModule) -> None:
         self.options = module.params
         self.cloudwatch = client(module, "cloudwatch")
+        self.found: list[str] | None = None
 
     def read(self) -> dict[str, dict[str, Any]]:
         wrong = cloudwatch_alarms.problems(self.options)
@@ -33,6 +34,8 @@ class Alarms:
             for at in range(0, len(names), cloudwatch_alarms.MOST)
             for answer in _describe(self.cloudwatch, names[at : at + cloudwatch_alarms.MOST])
         ]
+        if self.found is None:
+            self.found = sorted(answer["AlarmName"] for answer in answers)
         tags = self._tags([answer["AlarmArn"] for answer in answers])
         return {
             answer["AlarmName"]: cloudwatch_alarms.alarm_state(answer, tags.get(answer["AlarmArn"], {}))
@@ -47,7 +50,7 @@ class Alarms:
             _write(self.cloudwatch, step)
 
     def result(self, state: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        return {"cloudwatch_alarms": [state[name] for name in sorted(state)]}
+        return {"cloudwatch_alarms": [state[name] for name in sorted(state)], "found": self.found}
 
     def _tags(self, arns: list[str]) -> dict[str, dict[str, str]]:
         """Tags by ARN, asked for side by side, since CloudWatch tells those of one alarm at a time."""

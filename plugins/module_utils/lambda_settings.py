@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A function's key, log format and reserved concurrency: what cannot be, what is, and the writes between. Pure.
+"""A function's key, log format, scratch space and concurrency: what cannot be, what is, the writes between. Pure.
 
-The state has kms_key_arn ('' for none), log_format, application_log_level and system_log_level (None with text), and,
-where it was asked for, reserved_concurrent_executions (-1 for none reserved).
+The state has kms_key_arn ('' for none), log_format, application_log_level and system_log_level (None with text),
+ephemeral_storage (MB), and, where it was asked for, reserved_concurrent_executions (-1 for none reserved).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _LEVELS = ("application_log_level", "system_log_level")
 #: Lambda's own level where JSON is asked for without one.
 _DEFAULT_LEVEL = "INFO"
 NOT_RESERVED = -1
+#: https://docs.aws.amazon.com/lambda/latest/api/API_EphemeralStorage.html
+STORAGE = (512, 10_240)
 
 
 def problems(options: dict[str, Any]) -> list[str]:
@@ -42,6 +44,9 @@ def problems(options: dict[str, Any]) -> list[str]:
         found.append(
             f"reserved_concurrent_executions is {reserved}; give 0 or more, or {NOT_RESERVED} for none reserved."
         )
+    storage = options.get("ephemeral_storage")
+    if storage is not None and not STORAGE[0] <= storage <= STORAGE[1]:
+        found.append(f"ephemeral_storage is {storage}; give {STORAGE[0]} to {STORAGE[1]}, in MB.")
     return found
 
 
@@ -64,6 +69,7 @@ def settings_state(configuration: dict[str, Any], concurrency: dict[str, Any] | 
         "kms_key_arn": configuration.get("KMSKeyArn") or "",
         "log_format": "JSON" if as_json else "Text",
         **{name: (logging.get(_LOGGING[name]) or _DEFAULT_LEVEL) if as_json else None for name in _LEVELS},
+        "ephemeral_storage": (configuration.get("EphemeralStorage") or {}).get("Size", STORAGE[0]),
     }
     if concurrency is not None:
         state["reserved_concurrent_executions"] = concurrency.get("ReservedConcurrentExecutions", NOT_RESERVED)
@@ -83,6 +89,8 @@ def plan(current: dict[str, Any] | None, options: dict[str, Any], log_group: str
     if any(after[name] != before[name] for name in _LOGGING):
         logging = {member: after[name] for name, member in _LOGGING.items() if after[name] is not None}
         configuration["LoggingConfig"] = {**logging, **({"LogGroup": log_group} if log_group else {})}
+    if after["ephemeral_storage"] != before["ephemeral_storage"]:
+        configuration["EphemeralStorage"] = {"Size": after["ephemeral_storage"]}
     function, steps = {"FunctionName": options["function_name"]}, []
     if configuration:
         steps.append(Step("update_function_configuration", {**function, **configuration}))
@@ -96,7 +104,7 @@ def plan(current: dict[str, Any] | None, options: dict[str, Any], log_group: str
 
 
 def _after(before: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    names = ("kms_key_arn", *_LOGGING, "reserved_concurrent_executions")
+    names = ("kms_key_arn", *_LOGGING, "ephemeral_storage", "reserved_concurrent_executions")
     after = {**before, **{name: options[name] for name in names if options.get(name) is not None}}
     for name in _LEVELS:
         after[name] = (after[name] or _DEFAULT_LEVEL) if after["log_format"] == "JSON" else None

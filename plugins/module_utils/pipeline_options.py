@@ -29,6 +29,7 @@ _BUCKET_NAME = (
 # CreateFunction, CreateRole, CreatePolicy, CreateQueue, PutDashboard and the rules for bucket names, as AWS has them.
 _NAMES = {
     "function_name": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 letters, digits, hyphens and underscores"),
+    "replayer_name": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 letters, digits, hyphens and underscores"),
     "role_name": (re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}"), "1 to 64 letters, digits and any of _+=,.@-"),
     "custom_policy_name": (re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}"), "1 to 128 letters, digits and any of _+=,.@-"),
     "failure_queue_name": (
@@ -77,6 +78,17 @@ _RANGES = {
     "baseline_segments": (1, 32),
     "baseline_items_per_second": (0, 10_000_000),
     "baseline_object_bytes": (1_024, 33_554_432),
+    "replay_batch_size": (1, 10_000),
+    "replay_concurrency": (1, 64),
+    "replay_rate": (0, 1_000_000),
+    "replay_settle_seconds": (0, 3600),
+    "replayer_memory_size": (512, 10_240),
+    "replayer_timeout": (60, 900),
+    "replayer_ephemeral_storage": (512, 10_240),
+    "compaction_delay_minutes": (5, 10_080),
+    "compaction_lookback_hours": (1, 8_760),
+    "compaction_max_sources": (2, 1_000_000),
+    "compaction_concurrency": (1, 1_000),
     "status_minutes": (1, 1_440),
     "lock_lease": (900, 86_400),
     "lock_wait": (0, 86_400),
@@ -87,6 +99,27 @@ _READ_CAPACITY_MOST = 1_000_000
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 _ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
 _SESSION = (900, 43_200)
+
+_SCHEDULE = re.compile(r"(rate|cron)\(.+\)")
+_HAND_ON = {
+    "queue_arn": (
+        re.compile(r"arn:[^:]+:sqs:[a-z0-9-]+:[0-9]{12}:(?!.*\.fifo$)[A-Za-z0-9_.-]+"),
+        "a standard queue, arn:aws:sqs:REGION:ACCOUNT:NAME",
+    ),
+    "state_machine_arn": (
+        re.compile(r"arn:[^:]+:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[A-Za-z0-9_-]+"),
+        "a state machine, arn:aws:states:REGION:ACCOUNT:stateMachine:NAME",
+    ),
+    "job_queue_arn": (
+        re.compile(r"arn:[^:]+:batch:[a-z0-9-]+:[0-9]{12}:job-queue/.+"),
+        "a job queue, arn:aws:batch:REGION:ACCOUNT:job-queue/NAME",
+    ),
+    "job_definition_arn": (
+        re.compile(r"arn:[^:]+:batch:[a-z0-9-]+:[0-9]{12}:job-definition/.+"),
+        "a job definition, arn:aws:batch:REGION:ACCOUNT:job-definition/NAME:REVISION",
+    ),
+}
+_HAND_ON_TO = ({"queue_arn"}, {"state_machine_arn"}, {"job_queue_arn", "job_definition_arn"})
 
 _TABLE_OPTIONS = (
     "hash_key_name", "hash_key_type", "range_key_name", "range_key_type", "billing_mode", "read_capacity",
@@ -121,6 +154,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _redrive(given)
     found += _baseline(given)
     found += _rules(given)
+    found += _compaction(given)
     return found
 
 
@@ -381,6 +415,33 @@ def _rules(given: dict[str, Any]) -> list[str]:
             if any(member in rule for rule in rules)
         ]
     return [f"{PREFIX}rules: {sentence}" for sentence in found]
+
+
+def _compaction(given: dict[str, Any]) -> list[str]:
+    found = []
+    if given.get("replayer_name") == given.get("function_name"):
+        found.append(
+            f"{PREFIX}replayer_name is {given.get('replayer_name')!r}, the name of the pipeline's function; give"
+            " another."
+        )
+    schedule = str(given.get("compaction_schedule") or "")
+    if schedule and not _SCHEDULE.fullmatch(schedule):
+        found.append(
+            f"{PREFIX}compaction_schedule is {schedule!r}; give rate(1 hour), cron(20 * * * ? *) or the like, or"
+            " nothing."
+        )
+    wanted = {name: value for name, value in (given.get("compaction_hand_on") or {}).items() if value}
+    if wanted and set(wanted) not in _HAND_ON_TO:
+        found.append(
+            f"{PREFIX}compaction_hand_on names {' and '.join(sorted(wanted))}; give queue_arn, or state_machine_arn, or"
+            " job_queue_arn and job_definition_arn, for one consumer: a queue or a state machine can tell more of them."
+        )
+    found += [
+        f"{PREFIX}compaction_hand_on.{name} is {value!r}; give the ARN of {_HAND_ON[name][1]}."
+        for name, value in wanted.items()
+        if name in _HAND_ON and not _HAND_ON[name][0].fullmatch(str(value))
+    ]
+    return found
 
 
 def _utc(text: str) -> datetime | None:

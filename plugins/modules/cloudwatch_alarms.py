@@ -191,6 +191,12 @@ cloudwatch_alarms:
       returned: always
       type: dict
       sample: {"Project": "orders"}
+found:
+  description: The names of those alarms that were there before.
+  returned: success
+  type: list
+  elements: str
+  sample: [orders-errors]
 """
 
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws import AnsibleAWSModule

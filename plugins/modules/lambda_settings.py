@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: lambda_settings
 version_added: "0.1.0"
-short_description: Set a function's encryption key, log format and reserved concurrency
+short_description: Set a function's encryption key, log format, scratch space and reserved concurrency
 description:
   - Makes the settings of an AWS Lambda function that M(amazon.aws.lambda) does not know what the options say. An option
     that is left out leaves its setting as it is.
@@ -56,6 +56,9 @@ options:
       - How many invocations may run at once. As many are kept from the account's other functions. V(0) stops the
         function, V(-1) ends the reservation.
       - See U(https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+    type: int
+  ephemeral_storage:
+    description: The size of the folder C(/tmp), in MB, 512 to 10240.
     type: int
   wait_timeout:
     description: For how many seconds the module waits for one change.
@@ -121,6 +124,11 @@ lambda_settings:
       returned: when O(reserved_concurrent_executions) is given
       type: int
       sample: 10
+    ephemeral_storage:
+      description: The size of the folder C(/tmp), in MB.
+      returned: always
+      type: int
+      sample: 512
 function_update:
   description:
     - What C(UpdateFunctionConfiguration) was asked for, or in check mode would be. Empty when nothing differed.
@@ -146,6 +154,7 @@ ARGUMENT_SPEC = {
     "application_log_level": {"type": "str", "choices": list(APPLICATION_LEVELS)},
     "system_log_level": {"type": "str", "choices": list(SYSTEM_LEVELS)},
     "reserved_concurrent_executions": {"type": "int"},
+    "ephemeral_storage": {"type": "int"},
     "wait_timeout": {"type": "int", "default": 300},
 }
 

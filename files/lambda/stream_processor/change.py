@@ -31,6 +31,7 @@ class Change:
     heading: Heading = _NO_HEADING
     key: str = ""  # of the audit object
     spelt: str = ""  # canonical JSON of ``audited``, once somebody needed it
+    replayed: bool = False
 
 
 def prepare(position: int, record: Any, number: str, settings: Settings, rules: Rules | None) -> Change | Failure:
@@ -44,7 +45,9 @@ def prepare(position: int, record: Any, number: str, settings: Settings, rules: 
             raise DrillRefused
         change = Change(position, envelope["eventName"], is_expiry(envelope), digest[:16], envelope, envelope)
         stage = "rules"
-        return change if rules is None else _decided(change, envelope, settings, rules)
+        if rules is not None:
+            change = _decided(change, envelope, settings, rules)
+        return _replayed(change, record["replay"]) if "replay" in envelope else change
     except Exception as exc:
         return failure(number, stage, exc)
 
@@ -55,6 +58,15 @@ def _decided(change: Change, envelope: dict[str, Any], settings: Settings, rules
     change.notified = decision.notified(envelope) if decision.notify else None
     audit = decision.audit or _needs_claim_check(change, settings)
     change.audited = decision.audited(envelope) if audit else None
+    return change
+
+
+def _replayed(change: Change, marker: dict[str, Any]) -> Change:
+    """A change that came out of the log is not written to it again, and announced only when the replay asks for it."""
+    change.audited, change.replayed = None, True
+    change.key = str(marker.get("audit_key", ""))  # for a claim check
+    if marker.get("notify") is not True:
+        change.notified = None
     return change
 
 

@@ -25,6 +25,7 @@ METRICS = {
     "notified": _COUNT,
     "claim_checked": _COUNT,
     "filtered": _COUNT,
+    "replayed": _COUNT,
     "failures": _COUNT,
     "newest_change_age_ms": _MILLISECONDS,
     "s3_ms": _MILLISECONDS,
@@ -49,6 +50,7 @@ def batch_numbers(records: list[dict[str, Any]], outcome: Outcome, now: float) -
         "notified": outcome.notified,
         "claim_checked": outcome.claim_checked,
         "filtered": outcome.filtered,
+        "replayed": outcome.replayed,
         "failures": len(outcome.undone),
         "s3_calls": outcome.calls["s3"],
         "s3_ms": round(outcome.seconds["s3"] * 1000),
@@ -71,9 +73,9 @@ def embedded(numbers: dict[str, Any], namespace: str, function_name: str, now: f
 
 
 def _newest_change_age_ms(records: list[dict[str, Any]], now: float) -> int | None:
-    """How far the function is behind its newest record; None when no record tells its time."""
+    """How far the function is behind its newest record; None when no record tells its time. Replays tell nothing."""
     times = []
-    for record in records:
+    for record in (each for each in records if "replay" not in each):
         with contextlib.suppress(MalformedRecord):  # reported as that record's failure already
             times.append(creation_seconds(record))
     return round((now - max(times)) * 1000) if times else None

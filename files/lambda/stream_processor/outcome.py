@@ -41,6 +41,7 @@ class Outcome:
     notified: int = 0
     claim_checked: int = 0
     filtered: int = 0  # changes that the rules keep from both audit log and topic
+    replayed: int = 0
     failure: Failure | None = None
     undone: list[str] = field(default_factory=list)  # sequence numbers of the failed record and those after it
     calls: Counter = field(default_factory=Counter)  # by service; a call and its retries are one

@@ -262,6 +262,7 @@ class Run:
         for change in self._changes[: self._cut]:
             outcome.events[change.event_name] += 1
             outcome.expired += change.expired
-            outcome.filtered += change.audited is None and change.notified is None
+            outcome.replayed += change.replayed
+            outcome.filtered += change.audited is None and change.notified is None and not change.replayed
         outcome.undone = self._numbers[self._cut :]
         return outcome

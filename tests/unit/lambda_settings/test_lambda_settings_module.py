@@ -84,7 +84,13 @@ def run(aws, capsys):
     return run_module
 
 
-WANTED = {"kms_key_arn": KEY, "log_format": "JSON", "system_log_level": "WARN", "reserved_concurrent_executions": 5}
+WANTED = {
+    "kms_key_arn": KEY,
+    "log_format": "JSON",
+    "system_log_level": "WARN",
+    "ephemeral_storage": 1024,
+    "reserved_concurrent_executions": 5,
+}
 
 
 def test_all_is_set_and_a_second_run_changes_nothing(run, aws):

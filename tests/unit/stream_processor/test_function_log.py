@@ -47,6 +47,7 @@ def test_a_batch_is_one_line_of_counts():
         "notified": 5,
         "claim_checked": 1,
         "filtered": 0,
+        "replayed": 0,
         "failures": 0,
         "s3_calls": 5,
         "sns_calls": 1,

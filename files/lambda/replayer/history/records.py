@@ -22,8 +22,11 @@ _CLAIM_CHECKS = (("oldImage", "newImage"), ("oldImage", "newImage", "changedAttr
 _ROOM = 1024
 
 
-def stream_record(change: Change, marker: dict[str, Any]) -> dict[str, Any]:
-    """The record as Lambda handed it to the function, marked as replayed."""
+def stream_record(change: Change, marker: dict[str, str], notify: bool) -> dict[str, Any]:
+    """The record as Lambda handed it to the function, marked as replayed.
+
+    The pipeline's function announces it only with ``notify``, and names its object in the log where it is too large.
+    """
     envelope = change.envelope
     told: dict[str, Any] = {
         "ApproximateCreationDateTime": int(change_time(envelope).timestamp()),
@@ -43,7 +46,7 @@ def stream_record(change: Change, marker: dict[str, Any]) -> dict[str, Any]:
         "awsRegion": envelope.get("awsRegion"),
         "dynamodb": told,
         "eventSourceARN": envelope["eventSourceARN"],
-        "replay": marker,
+        "replay": {**marker, "audit_key": change.source, **({"notify": True} if notify else {})},
     }
     if "userIdentity" in envelope:
         record["userIdentity"] = envelope["userIdentity"]

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, Any, TypeVar
 
 #: Of a large object so many bytes are fetched at once: a broken connection costs one piece, not all.
@@ -32,6 +33,8 @@ class Listed:
 
     key: str
     size: int
+    #: When it was written, by S3's clock.
+    modified: datetime | None = None
 
 
 class Gone(Exception):
@@ -55,7 +58,10 @@ class Store:
         while True:
             self._count("ListObjectsV2")
             answer = self._client.list_objects_v2(**request)
-            yield [Listed(each["Key"], each.get("Size", 0)) for each in answer.get("Contents", [])]
+            yield [
+                Listed(each["Key"], each.get("Size", 0), each.get("LastModified"))
+                for each in answer.get("Contents", [])
+            ]
             if not answer.get("IsTruncated"):
                 return
             request["ContinuationToken"] = answer["NextContinuationToken"]

@@ -40,15 +40,23 @@ _NO_CONNECTION = ("ConnectTimeoutError", "ConnectionClosedError", "EndpointConne
 class FunctionTarget:
     """Hands changes to a function, in the form and with the answers of an event source mapping."""
 
-    def __init__(self, client: Any, name: str, qualifier: str | None, batch_size: int, marker: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        qualifier: str | None,
+        batch_size: int,
+        marker: dict[str, str],
+        notify: bool = False,
+    ) -> None:
         """The client must not repeat invocations by itself, nor time out before the function does."""
-        self._client, self._batch_size, self._marker = client, batch_size, marker
+        self._client, self._batch_size, self._marker, self._notify = client, batch_size, marker, notify
         self._request = {"FunctionName": name, "InvocationType": "RequestResponse"}
         if qualifier:
             self._request["Qualifier"] = qualifier
 
     def unit(self, change: Change, at: bytes) -> Unit:
-        body = compact(stream_record(change, self._marker))
+        body = compact(stream_record(change, self._marker, self._notify))
         return Unit(at, key_digest(change.keys), (change, body), len(body) + 1, change.event_name, told(change))
 
     def fits(self, batch: list[Unit], size: int, unit: Unit) -> bool:
