@@ -65,7 +65,7 @@ class Change:
 def read_change(line: bytes, source: str, what: str = "it") -> Change:
     """The change in a line of an audit object; DamagedObject when it is none."""
     try:
-        envelope = json.loads(line)
+        envelope = _parsed(line)
     except (ValueError, RecursionError):
         envelope = None
     # Outside of the except clause: the decoder's own error holds what it read.
@@ -78,7 +78,12 @@ def read_change(line: bytes, source: str, what: str = "it") -> Change:
 
 def trusted_change(line: bytes, source: str, at: bytes) -> Change:
     """The same, of a line that was read before."""
-    return Change(json.loads(line), line, source, at)
+    return Change(_parsed(line), line, source, at)
+
+
+def _parsed(line: bytes) -> Any:
+    # Of bytes, json.loads would guess the encoding.
+    return json.loads(line.decode("utf-8", "surrogatepass"))
 
 
 def place(envelope: dict[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ from typing import Any
 #: What the function escapes, since SNS does not take it.
 _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _SETS = {"SS": "S", "NS": "N", "BS": "B"}
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 #: DynamoDB keeps 38 significant digits, of a magnitude up to 10 to the 126th.
 _MOST_DIGITS = 38
 _MOST_EXPONENT = 125
@@ -94,7 +95,7 @@ def item_hash(keys: dict[str, Any]) -> str:
 
 def canonical_json(value: Any) -> str:
     """Compact JSON with sorted members: equal text for equal keys."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _CANONICAL.encode(value)
     return _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -8,6 +8,7 @@ what is wrong with it, never its content, since that is item data.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -59,6 +60,7 @@ class ObjectName:
         return self.first <= number <= self.last
 
 
+@functools.lru_cache(maxsize=1024)  # asked again and again on an object's way
 def read_name(key: str) -> ObjectName | None:
     """What the object's name tells; None when it is no audit object's."""
     for layout, form in _NAMES.items():
@@ -97,8 +99,8 @@ def name_faults(key: str, envelopes: Sequence[dict[str, Any]], prefix: str) -> l
     name = read_name(key)
     if name is not None and name.layout == PER_BATCH:
         wanted = per_batch_key(envelopes, prefix)
-        hours = {moment and hour_prefix(prefix, moment) for moment in map(change_time, envelopes)}
-        if len(hours) > 1:
+        # Up to the hour; what is no timestamp is told by None.
+        if len({change_time(each) and each["timestamp"][:13] for each in envelopes}) > 1:
             return ["the object holds changes of more than one hour"]
     else:
         wanted = per_change_key(envelopes[0], prefix)
@@ -138,7 +140,12 @@ def sequence_number(envelope: dict[str, Any]) -> int | None:
 def change_time(envelope: dict[str, Any]) -> datetime | None:
     """When the change was made, or None when the envelope's timestamp is none."""
     stamp = envelope.get("timestamp")
-    if not isinstance(stamp, str) or not _TIMESTAMP.fullmatch(stamp):
+    return _moment(stamp) if isinstance(stamp, str) else None
+
+
+@functools.lru_cache(maxsize=4096)  # the changes of an hour share its seconds
+def _moment(stamp: str) -> datetime | None:
+    if not _TIMESTAMP.fullmatch(stamp):
         return None
     try:
         return datetime.fromisoformat(stamp)

@@ -18,6 +18,7 @@ from .objects import change_time
 MESSAGE_MAX_BYTES = 256 * 1024
 _DONE = {"INSERT": "created in", "MODIFY": "updated in", "REMOVE": "deleted from"}
 _CLAIM_CHECKS = (("oldImage", "newImage"), ("oldImage", "newImage", "changedAttributes"))
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 #: For message attributes and the subject.
 _ROOM = 1024
 
@@ -98,7 +99,7 @@ def _is_expiry(envelope: dict[str, Any]) -> bool:
 
 def compact(value: Any) -> bytes:
     """JSON without white space."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _COMPACT.encode(value).encode("utf-8", "surrogatepass")
 
 
 def write_request(item: Item) -> dict[str, Any]:
