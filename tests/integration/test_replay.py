@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from ansible_runs import Project, until
 
-from tests import random_changes
+from tests import random_changes, same_items
 from tests.accounting import Pipeline
 
 pytestmark = pytest.mark.cloud
@@ -85,12 +85,7 @@ class Scene:
         until(lambda: not pipeline.account().missing, "every change in the log", 300)
 
     def items(self, table: str) -> dict[str, Any]:
-        pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        found = {}
-        for page in pages:
-            for item in page["Items"]:
-                found[json.dumps([item["UserId"], item["ActivityId"]], default=repr)] = comparable(item)
-        return found
+        return same_items.items(self.cloud.client("dynamodb"), table)
 
     def replay(self, target: str, *arguments: str):
         return self.project.run("replay", "-e", f"replay_target={target}", *arguments)
@@ -116,16 +111,6 @@ class Scene:
 
     def remove(self, key: str) -> None:
         self.cloud.client("s3").delete_object(Bucket=self.outputs["audit_bucket"], Key=key)
-
-
-def comparable(value: Any) -> Any:
-    """Sets have no order."""
-    if isinstance(value, dict):
-        return {
-            name: sorted(each, key=repr) if name in ("SS", "NS", "BS") else comparable(each)
-            for name, each in value.items()
-        }
-    return [comparable(each) for each in value] if isinstance(value, list) else value
 
 
 LAYOUTS = ["per_change", "per_batch"]

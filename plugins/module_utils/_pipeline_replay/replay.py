@@ -17,11 +17,11 @@ from typing import Any
 
 from .._change_rules.change import Change as RuleChange
 from .._change_rules.expression import compile_expression
-from .._change_rules.values import is_true
+from .._change_rules.values import EvaluationError, is_true
 from .._history.baselines import read_journal, read_manifests, snapshot_items
 from .._history.changes import Change, iso
 from .._history.completeness import Completeness, completeness
-from .._history.delivery import Delivery, Unit
+from .._history.delivery import Delivery, Stopped, Unit
 from .._history.items import Items, Start, key_digest
 from .._history.reader import Reader
 from .._history.store import Store
@@ -148,7 +148,11 @@ class Replay:
                 return False
             if digest is not None and key_digest(change.keys) != digest:
                 return False
-            return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            try:
+                return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            except EvaluationError as exc:
+                number = change.envelope["sequenceNumber"]
+                raise Stopped(f"match cannot be asked of change {number} in {change.source}: {exc}.") from exc
 
         return wanted
 
