@@ -19,7 +19,7 @@ from .aws import (
     client,
     error_code,
 )
-from .pipeline_lock import FOLDER
+from .pipeline_lock import LOCKS
 from .pipeline_lock_api import PipelineLock, time_of
 from .plan import Plan, Step
 
@@ -94,12 +94,12 @@ class BucketContents:
             page = [
                 {"Key": each["Key"], "VersionId": each["VersionId"]}
                 for each in listed
-                if not each["Key"].startswith(FOLDER)
+                if not each["Key"].startswith(LOCKS)
             ]
             if page or start or not answer.get("IsTruncated"):
                 return page
             # Nothing but the lock: on behind it, whatever it is called.
-            start = {"KeyMarker": f"{FOLDER}~"}
+            start = {"KeyMarker": f"{LOCKS}~"}
 
     def _answers(self, most: int) -> Iterator[dict[str, Any]]:
         start: dict[str, str] = {}
@@ -125,7 +125,7 @@ class BucketContents:
         oldest: dict[Any, dict[str, Any]] = {}
         for answer in self._answers(1000):
             for each in answer.get("Versions", []):
-                if each["Key"].startswith(FOLDER):
+                if each["Key"].startswith(LOCKS):
                     continue
                 day = each["LastModified"].date()
                 if day not in newest or each["LastModified"] > newest[day]["LastModified"]:
