@@ -141,7 +141,8 @@ class Pipeline:
 
     def audit_objects(self) -> dict[str, list[dict[str, Any]]]:
         """The envelopes of each audit object, in either layout. Objects never change: each is read once."""
-        names = list(self._names(self.outputs["audit_bucket"], self.outputs["audit_prefix"]))
+        # Only its hours: baselines and the journal are below the same prefix.
+        names = list(self._names(self.outputs["audit_bucket"], f"{self.outputs['audit_prefix']}2"))
         new = [name for name in names if name not in self._known]
         with ThreadPoolExecutor(READERS) as readers:
             for name, body in zip(new, readers.map(self._audit_object, new), strict=True):

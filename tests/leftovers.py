@@ -34,7 +34,9 @@ def resources(endpoint: str) -> dict[str, list[str]]:
         "dashboard": lambda: [
             each["DashboardName"] for each in client("cloudwatch").list_dashboards()["DashboardEntries"]
         ],
-        "state machine": lambda: [each["name"] for each in client("stepfunctions").list_state_machines()["stateMachines"]],
+        "state machine": lambda: [
+            each["name"] for each in client("stepfunctions").list_state_machines()["stateMachines"]
+        ],
         "rule": lambda: [each["Name"] for each in client("events").list_rules()["Rules"]],
         "role": lambda: [role["RoleName"] for role in iam.list_roles()["Roles"] if role["Path"] == "/"],
         "policy": lambda: [each["Arn"] for each in iam.list_policies(Scope="Local")["Policies"] if each["Path"] == "/"],

@@ -54,8 +54,11 @@ def items_keys(table: dict[str, Any], count: int) -> list[dict[str, Any]]:
     return [{name: key(kinds[name], number) for name in names} for number in range(count)]
 
 
-def make(client: Any, table_name: str, count: int, items: int, seed: int) -> None:
-    """So many changes over so many items. Those of one item are made one after the other, by one writer."""
+def make(client: Any, table_name: str, count: int, items: int, seed: int, large: float = 0) -> None:
+    """So many changes over so many items. Those of one item are made one after the other, by one writer.
+
+    ``large`` is the share of changes that leave an item of nearly the 400 KB that DynamoDB takes.
+    """
     keys = items_keys(client.describe_table(TableName=table_name)["Table"], items)
 
     def write(writer: int) -> None:
@@ -70,6 +73,8 @@ def make(client: Any, table_name: str, count: int, items: int, seed: int) -> Non
                 continue
             attributes = {f"a{number}": value(source) for number in range(source.randint(0, 4))}
             attributes["nonce"] = {"S": f"{source.getrandbits(64):x}"}
+            if source.random() < large:
+                attributes["blob"] = {"B": source.randbytes(380_000)}
             client.put_item(TableName=table_name, Item={**attributes, **mine[place]})
             there.add(place)
 

@@ -90,6 +90,7 @@ ansible_connection: cloudcdc.dynamodb_streams.warm_local
 ansible_python_interpreter: "{{ ansible_playbook_python }}"
 """
 
+import gc
 import os
 import sys
 
@@ -117,6 +118,10 @@ class Connection(LocalConnection):
         super().__init__(*args, **kwargs)
         #: Only the task executor gives it: outside of a worker there is no run to start a server for.
         self._playbook_pid = kwargs.get("ansible_playbook_pid")
+        if self._is_of_worker():
+            # A worker lives for one task. Without this it would copy, to look for garbage in it, all that
+            # ansible-playbook has in its memory, whenever a module is put together.
+            gc.freeze()
 
     def set_options(self, task_keys=None, var_options=None, direct=None):
         """The first chance of a task: the server starts while the worker prepares the module."""
@@ -161,7 +166,7 @@ class Connection(LocalConnection):
 
     def _obstacle(self) -> str:
         """Why no task of this connection can be run by a server; empty when nothing is in the way."""
-        if self._playbook_pid != str(os.getppid()):
+        if not self._is_of_worker():
             return "this process is not one of ansible-playbook's workers"
         if self.become:
             return "privilege escalation"
@@ -170,6 +175,9 @@ class Connection(LocalConnection):
         if C.DEFAULT_EXECUTABLE != command.SHELL:
             return f"the shell is {C.DEFAULT_EXECUTABLE}"
         return "there is a terminal" if _has_terminal() else ""
+
+    def _is_of_worker(self) -> bool:
+        return self._playbook_pid == str(os.getppid())
 
     def _house(self) -> House:
         return House(C.DEFAULT_LOCAL_TMP, Owner(os.getppid()), patience=self.get_option("start_timeout"))

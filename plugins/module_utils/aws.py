@@ -55,10 +55,10 @@ aws_errors = AWSErrorHandler.common_error_handler
 def error_code(exc: BaseException) -> str:
     """AWS's error code of a ClientError, or of the one an AnsibleAWSError carries; '' where there is none."""
     inner = getattr(exc, "exception", None) or exc
-    return getattr(inner, "response", {}).get("Error", {}).get("Code", "")
+    return (getattr(inner, "response", None) or {}).get("Error", {}).get("Code", "")
 
 
 def error_message(exc: BaseException) -> str:
     """AWS's error message of a ClientError, or of the one an AnsibleAWSError carries; '' where there is none."""
     inner = getattr(exc, "exception", None) or exc
-    return getattr(inner, "response", {}).get("Error", {}).get("Message", "")
+    return (getattr(inner, "response", None) or {}).get("Error", {}).get("Message", "")

@@ -75,6 +75,9 @@ _RANGES = {
     "drill_timeout": (1, 3_600),
     "redrive_limit": (0, 1_000_000),
     "redrive_batch_size": (1, 10_000),
+    "baseline_segments": (1, 32),
+    "baseline_items_per_second": (0, 10_000_000),
+    "baseline_object_bytes": (1_024, 33_554_432),
     "replay_batch_size": (1, 10_000),
     "replay_concurrency": (1, 64),
     "replay_rate": (0, 1_000_000),
@@ -92,6 +95,8 @@ _RANGES = {
     "lock_lease": (900, 86_400),
     "lock_wait": (0, 86_400),
 }
+
+_READ_CAPACITY_MOST = 1_000_000
 
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 _ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
@@ -153,6 +158,7 @@ def problems(options: dict[str, Any], known: list[str]) -> list[str]:
     found += _key(given)
     found += _function(given)
     found += _redrive(given)
+    found += _baseline(given)
     found += _rules(given)
     found += _compaction(given)
     return found
@@ -390,6 +396,16 @@ def _redrive(given: dict[str, Any]) -> list[str]:
     if first and last and first > last:
         found.append(f"{PREFIX}redrive_from is later than {PREFIX}redrive_to; no failure record is between them.")
     return found
+
+
+def _baseline(given: dict[str, Any]) -> list[str]:
+    capacity = given.get("baseline_read_capacity")
+    try:
+        if 0 <= float(str(capacity)) <= _READ_CAPACITY_MOST:
+            return []
+    except ValueError:
+        pass
+    return [f"{PREFIX}baseline_read_capacity is {capacity!r}; give a number from 0 to {_READ_CAPACITY_MOST}."]
 
 
 def _rules(given: dict[str, Any]) -> list[str]:

@@ -176,8 +176,8 @@ options:
     default: 60
   state_dir:
     description:
-      - The folder where the replay notes how far it is, in a file named after O(table_name) and O(replay_id) that only its
-        owner can read. Without it an interrupted replay begins anew.
+      - The folder where the replay notes how far it is, in a file named after O(table_name) and O(replay_id) that only
+        its owner can read. Without it an interrupted replay begins anew.
     type: path
   progress_file:
     description:

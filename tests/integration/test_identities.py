@@ -109,6 +109,7 @@ def test_the_policies_are_exactly_what_the_work_takes(cloud, tmp_path):
     project.run("deploy").ok()
     project.run("verify").ok()
     project.run("failure_drill").ok()
+    project.run("baseline").ok()
     fail_by_message(cloud, project)
     project.run("redrive", "-e", "redrive_source=queue").ok()
 

@@ -544,6 +544,7 @@ VERBS = [
     ("verify",),
     ("failure_drill", "--check", "-e", "drill_mode=poison"),
     ("redrive",),
+    ("baseline",),
     ("deploy", "-e", HARDER_TOLD),
     ("rollback",),
     ("status", "-e", "status_fail_on=never"),
@@ -551,7 +552,7 @@ VERBS = [
     ("teardown", "-e", "teardown_delete_data=true", "-e", HARDER_TOLD),
 ]
 #: Their results are what they measured and made up; of those the outcome is compared.
-MEASURING = ("verify", "failure_drill", "redrive", "status")
+MEASURING = ("verify", "failure_drill", "redrive", "baseline", "status")
 #: What the local cloud answers otherwise each time, and the checksum of a file with such an answer in it.
 CLOUDS_OWN = {"response_metadata", "location", "state_reason", "state_reason_data", "checksum", "md5sum"}
 #: template is made of stat, copy and file; wait_for only waits for AWS, where the local cloud lets nobody wait; what

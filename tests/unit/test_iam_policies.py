@@ -15,6 +15,7 @@ SECTIONS = {
     "deployer": "Deployer",
     "deployer-hardening": "Deployer, hardening",
     "operator": "Operator",
+    "operator-replay": "Operator, replay",
     "reader": "Reader",
     "reader-hardening": "Reader, hardening",
 }

@@ -13,11 +13,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .._history.changes import Change
+from .._history.changes import Change, iso
 from .._history.delivery import Pace
 from .._history.items import Fault, Item, Items, Start, canonical_json, key_digest, same_image
 from .._pipeline_verify.clock import Clock
@@ -30,6 +31,8 @@ MOST_TOLD = 1000
 #: More items than this that differ are not in flight, something is wrong.
 _MOST_IN_FLIGHT = 20_000
 _PAUSE_SECONDS = 1.0
+#: How far the times of the table's changes and of its answers may be apart, whole seconds counted.
+_CLOCK_TOLERANCE = timedelta(seconds=2)
 
 
 @dataclass
@@ -41,6 +44,32 @@ class _Differing:
     place: bytes | None
     source: str | None
     live: dict[str, Any] | None
+    #: What the table had when it was asked, with these times. An item may change faster than the log gets its changes.
+    looks: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
+    #: Further changes of the log by their place: time and image.
+    later: dict[bytes, tuple[str, dict[str, Any] | None]] = field(default_factory=dict)
+
+    def look(self, asked: str, live: dict[str, Any] | None) -> None:
+        self.live = live
+        self.looks.append((asked, live))
+
+    def take(self, change: Change) -> None:
+        if self.place is None or change.place > self.place:
+            self.later[change.place] = (change.time, change.image)
+            self.source = change.source
+
+    def agrees(self) -> bool:
+        """Whether one of the looks saw what the item was then, or after changes that may have been made before it."""
+        return any(self._was(asked, live) for asked, live in self.looks)
+
+    def _was(self, asked: str, live: dict[str, Any] | None) -> bool:
+        before, around = self.state, []
+        for _place, (time, image) in sorted(self.later.items()):
+            if time < asked:
+                before = image
+            else:
+                around.append(image)
+        return any(same_image(live, image) for image in (before, *around))
 
     def kind(self) -> str:
         if self.state is None:
@@ -112,7 +141,7 @@ class Verification:
                 self.take_history(item)
                 self._take(item)
         end = clock.now() + options.settle_seconds
-        self._settle_faults(start, end, clock, again)
+        self._settle_faults(start, again)
         self._settle(table, end, clock, later)
         self._compared = True
         self._write()
@@ -124,35 +153,35 @@ class Verification:
         if len(self._differing) < _MOST_IN_FLIGHT:
             self._differing[item.digest] = _Differing(item.keys, item.state, item.place, item.source, item.live)
 
-    def _settle_faults(self, start: Start, end: float, clock: Clock, again: Callable[[set[bytes]], Items]) -> None:
-        """A log that is written to while it is listed may have shown a change and not yet the one before it."""
-        while self._faulty and len(self._faulty) < _MOST_IN_FLIGHT:
-            still = {}
-            for item in again(set(self._faulty)).all(start):
-                if item.faults:
-                    still[item.digest] = item.faults
-            # The same faults twice are none of a moment.
-            if still == self._faulty or clock.now() >= end:
-                self._faulty = still
-                return
-            self._faulty = still
-            clock.pause(_PAUSE_SECONDS)
+    def _settle_faults(self, start: Start, again: Callable[[set[bytes]], Items]) -> None:
+        """A log that is written to while it is listed may have shown a change and not yet the one before it.
+
+        By the time it is read again that one is there, since an item's changes are logged in order. What is wrong is so
+        both times.
+        """
+        if not self._faulty or len(self._faulty) >= _MOST_IN_FLIGHT:
+            return
+        second = {item.digest: set(item.faults) for item in again(set(self._faulty)).all(start)}
+        both = {
+            digest: tuple(fault for fault in faults if fault in second.get(digest, ()))
+            for digest, faults in self._faulty.items()
+        }
+        self._faulty = {digest: faults for digest, faults in both.items() if faults}
 
     def _settle(self, table: Table, end: float, clock: Clock, later: Callable[[], Iterator[Change]]) -> None:
         if self._differing_count > len(self._differing):
             return
         while self._differing:
-            # The table first: what it has now, the log has when it is read after it, or will have soon.
-            keys = {canonical_json(each.keys): digest for digest, each in self._differing.items()}
+            # The table first, so that what it has is in the log by the time that is read, or soon after.
+            asked = iso(clock.utc() - _CLOCK_TOLERANCE)
             live = table.get([each.keys for each in self._differing.values()])
-            for text, digest in keys.items():
-                self._differing[digest].live = live.get(text)
+            for each in self._differing.values():
+                each.look(asked, live.get(canonical_json(each.keys)))
             for change in later():
-                known = self._differing.get(key_digest(change.keys))
-                if known and (known.place is None or change.place > known.place):
-                    known.state, known.place, known.source = change.image, change.place, change.source
+                if known := self._differing.get(key_digest(change.keys)):
+                    known.take(change)
             for digest, each in list(self._differing.items()):
-                if same_image(each.state, each.live):
+                if each.agrees():
                     del self._differing[digest]
                     self.settled += 1
                     self._differing_count -= 1

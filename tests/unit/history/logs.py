@@ -48,7 +48,11 @@ class FakeS3:
             raise client_error("NoSuchKey", 404, "GetObject")
         body = self.objects[request["Key"]]
         answer = {"ETag": hashlib.md5(body).hexdigest(), "ContentLength": len(body), "Body": io.BytesIO(body)}
-        if "Range" in request and body:
+        if "Range" in request:
+            if not body:
+                raise client_error("InvalidRange", 416, "GetObject")
+            if request.get("IfMatch", answer["ETag"]) != answer["ETag"]:
+                raise client_error("PreconditionFailed", 412, "GetObject")
             first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
             part = body[first : last + 1]
             answer |= {"Body": io.BytesIO(part), "ContentLength": len(part), "ContentRange": f"bytes x/{len(body)}"}

@@ -213,3 +213,72 @@ def test_an_error_of_the_target_ends_the_run():
 
     with pytest.raises(ZeroDivisionError):
         scene.run([unit(1, "a")])
+
+
+def test_no_more_waits_to_be_sent_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(module, "_AHEAD_BYTES", 10 * (10 + module._OVERHEAD))
+    # Batches are larger than the room: a lane must not wait for one to be full.
+    scene, read, ahead = Scene(most=100), [], []
+    send = scene.send
+
+    def watched(batch):
+        ahead.append(len(read) - len(scene.taken))
+        return send(batch)
+
+    scene.send = watched
+
+    def units():
+        for number in range(1, 101):
+            read.append(number)
+            yield unit(number, f"item-{number % 7}")
+
+    scene.run(units())
+
+    assert len(scene.taken) == 100
+    assert max(ahead) <= 11
+
+
+def test_a_unit_larger_than_all_room_is_sent_alone(monkeypatch):
+    monkeypatch.setattr(module, "_AHEAD_BYTES", 5)
+    scene = Scene()
+
+    scene.run([unit(number, "a") for number in range(1, 4)])
+
+    assert [len(batch) for batch in scene.sent] == [1, 1, 1]
+
+
+def test_what_is_held_back_leaves_its_room(monkeypatch):
+    monkeypatch.setattr(module, "_AHEAD_BYTES", 4 * (10 + module._OVERHEAD))
+    scene = Scene(refused={1})
+
+    found = scene.run([unit(number, "a") for number in range(1, 40)])
+
+    assert (found.held, len(found.failing)) == (38, 1)
+
+
+def test_the_time_that_a_lane_waits_for_its_turn_is_none_in_which_the_target_took_nothing():
+    scene, answers = Scene(most=1), [Processed(1), NotRun("Throttled"), Processed(1)]
+    scene.send = lambda batch: answers.pop(0)
+
+    found = scene.run([unit(1, "a"), unit(2, "a")], rate=5, timeout=0.05)
+
+    assert found.counts["INSERT"] == 2
+
+
+def test_a_batch_that_fails_as_a_whole_is_halved_and_its_culprit_is_tried_again_alone():
+    scene = Scene(poison={3}, most=8)
+
+    found = scene.run([unit(number, "a" if number == 3 else "b") for number in range(1, 9)], lanes=1)
+
+    assert [len(batch) for batch in scene.sent] == [8, 4, 2, 2, 1, 1, 5]
+    assert [told["number"] for told in found.failing] == [3]
+
+
+def test_a_target_that_refuses_everything_ends_the_run(monkeypatch):
+    monkeypatch.setattr(module, "MOST_FAILING", 10)
+    scene = Scene(poison=range(1, 1000))
+
+    with pytest.raises(Stopped, match="10 items fail, the last with Boom"):
+        scene.run([unit(number, f"item-{number}") for number in range(1, 1000)], lanes=1)
+
+    assert len(scene.lines[0]["failing"]) == 10

@@ -135,6 +135,16 @@ def test_the_log_begins_with_its_first_hour_and_not_with_what_else_is_below_the_
     assert Reader(s3.store(), PREFIX).begin() == FIRST + timedelta(hours=2)
 
 
+def test_the_log_begins_where_it_does_whatever_else_sorts_before_it():
+    s3 = FakeS3(page=3)
+    names = [".keep", "(1)", "-", "0000/00/00/00/x", "2026/01/31/notes.txt", "2026/01/31/09"]
+    s3.objects |= {PREFIX + name: b"" for name in names} | {f"{PREFIX}baseline/{each}": b"" for each in range(9)}
+    assert Reader(s3.store(), PREFIX).begin() is None
+
+    write_changes(s3, [envelope(1)])
+    assert Reader(s3.store(), PREFIX).begin() == FIRST
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -215,6 +215,51 @@ print(type(first).__name__, Loader().load_data("partitions")["version"])
     assert shared.run(source).status == 0
 
 
+def test_every_client_of_s3_has_its_model_to_itself(shared):
+    source = """
+from botocore.loaders import Loader
+first = Loader().load_service_model("s3", "service-2")
+operations = sorted(first["operations"])
+first.clear()
+second = Loader().load_service_model("s3", "service-2")
+print(type(second).__name__, sorted(second["operations"]) == operations, len(operations))
+print(len(Loader().load_service_model("s3", "endpoint-rule-set-1")["rules"]))
+"""
+    for _number in range(2):
+        assert shared.run(source) == cold(source)
+    assert shared.run(source).status == 0
+
+
+def test_services_are_those_of_botocore_and_of_the_other_folders(shared, tmp_path):
+    model = tmp_path / "thing" / "2026-01-01"
+    model.mkdir(parents=True)
+    (model / "service-2.json").write_text("{}")
+    (tmp_path / "not-a-service").mkdir()
+    source = f"""
+import boto3
+from botocore.loaders import JSONFileLoader, Loader
+class Nothing(JSONFileLoader):
+    def exists(self, file_path):
+        return False
+mine = [{str(tmp_path)!r}]
+for kind in ("service-2", "endpoint-rule-set-1", "waiters-2", "no-such-kind"):
+    print(kind, Loader().list_available_services(kind))
+    print(Loader(extra_search_paths=list(mine)).list_available_services(kind))
+    print(Loader(extra_search_paths=list(mine), include_default_search_paths=False).list_available_services(kind))
+    print(Loader(file_loader=Nothing()).list_available_services(kind))
+print(boto3.Session().get_available_services())
+print(boto3.Session().get_available_resources())
+try:
+    Loader().load_service_model("no-such-service", "service-2")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    expected = cold(source)
+    assert expected.status == 0, expected.stderr
+    assert b"thing" in expected.stdout
+    assert shared.run(source) == expected
+
+
 def test_no_two_tasks_draw_the_same_random_numbers(shared):
     source = "import os, random, ssl, tempfile, uuid; print(random.random(), uuid.uuid4(), ssl.RAND_bytes(8)); "
     source += "print(next(tempfile._get_candidate_names()), os.urandom(4))"

@@ -8,7 +8,6 @@ lane had under way comes again. When a change fails, the later ones of its item 
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
@@ -25,6 +24,11 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.2, 20.0
 #: How long a run that has to end waits for the batches that are under way (seconds).
 GRACE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+#: What is read and not sent yet, over all lanes (bytes), and what Python needs for a unit beside its content.
+_AHEAD_BYTES = 32 * 1024 * 1024
+_OVERHEAD = 1500
+#: When so many items fail, it is not the items that are wrong.
+MOST_FAILING = 10_000
 #: What makes the next place of one.
 _BEHIND = b"\x00"
 
@@ -110,6 +114,31 @@ class Pace:
         stop.wait(max(0.0, begin - self._now()))
 
 
+class _Room:
+    """For what is read and not sent yet, over all lanes."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used, self._changed = most, 0, threading.Condition()
+        #: The reading waits: lanes send what they have, since no more comes until they do.
+        self.full = False
+
+    def take(self, unit: Unit) -> bool:
+        """Whether there is room, after a moment; a unit that is larger than all of it comes alone."""
+        size = unit.size + _OVERHEAD
+        with self._changed:
+            self.full = bool(self._used) and self._used + size > self._most
+            if self.full:
+                self._changed.wait(_LOOK_SECONDS)
+                return False
+            self._used += size
+            return True
+
+    def give(self, unit: Unit) -> None:
+        with self._changed:
+            self._used -= unit.size + _OVERHEAD
+            self._changed.notify()
+
+
 class Delivery:
     """Sends units through lanes."""
 
@@ -138,8 +167,8 @@ class Delivery:
         self.on_failure = on_failure
         self._pace = Pace(rate)
         self._stop, self._errors = threading.Event(), queue.SimpleQueue()
-        # Two batches ahead a lane: enough that none waits for the reading.
-        self._queues = [queue.Queue(maxsize=2048) for _lane in range(lanes)]
+        self._queues: list[queue.SimpleQueue] = [queue.SimpleQueue() for _lane in range(lanes)]
+        self._room = _Room(_AHEAD_BYTES)
         self.skipped = 0
         #: Batches sent, those that AWS put off included.
         self.batches = 0
@@ -148,7 +177,8 @@ class Delivery:
     @property
     def counts(self) -> Counter[str]:
         """How many the target has taken, by kind, in earlier runs too."""
-        return sum((position.counts for position in self.positions.values()), Counter())
+        # Copies: lanes may be counting.
+        return sum((Counter(dict(position.counts)) for position in self.positions.values()), Counter())
 
     @property
     def bytes(self) -> int:
@@ -157,7 +187,7 @@ class Delivery:
     @property
     def failing(self) -> list[dict[str, Any]]:
         """The first failing unit of each item."""
-        found = [told for position in self.positions.values() for _at, told in position.failing.values()]
+        found = [told for position in self.positions.values() for _at, told in list(position.failing.values())]
         return sorted(found, key=lambda told: str(sorted(told.items())))
 
     @property
@@ -184,9 +214,11 @@ class Delivery:
                 if self.is_done(unit):
                     self.skipped += 1
                 else:
-                    self._put(self._queues[self.lane_of(unit.item)], unit)
+                    while not self._room.take(unit):
+                        self._look()
+                    self._queues[self.lane_of(unit.item)].put(unit)
             for waiting in self._queues:
-                self._put(waiting, None)
+                waiting.put(None)
             for lane in lanes:
                 while lane.is_alive():
                     self._look()
@@ -201,17 +233,8 @@ class Delivery:
 
     def _look(self) -> None:
         self._check()
-        with contextlib.suppress(queue.Empty):
-            raise self._errors.get_nowait()
-
-    def _put(self, waiting: queue.Queue, unit: Unit | None) -> None:
-        while True:
-            try:
-                waiting.put(unit, timeout=_LOOK_SECONDS)
-            except queue.Full:
-                self._look()
-            else:
-                return
+        if not self._errors.empty():
+            raise self._errors.get()
 
     def _lane(self, lane: int) -> None:
         try:
@@ -226,12 +249,13 @@ class _Lane:
     def __init__(self, delivery: Delivery, lane: int) -> None:
         self._delivery, self._lane = delivery, lane
         self._position = delivery.positions[lane]
-        self._queue, self._stop = delivery._queues[lane], delivery._stop
+        self._queue, self._room, self._stop = delivery._queues[lane], delivery._room, delivery._stop
         self._waiting: list[Unit] = []
         self._over = False
         #: The largest batch that may be sent while one that failed as a whole is taken apart, and how far that is.
         self._largest, self._apart_until = 0, b""
         self._attempts: Counter[bytes] = Counter()
+        self._last_error = ""
 
     def work(self) -> None:
         while not self._stop.is_set():
@@ -250,8 +274,8 @@ class _Lane:
         batch: list[Unit] = []
         size, taken = 0, 0
         while True:
-            if taken == len(self._waiting) and not self._take(wait=True):
-                if self._over or self._stop.is_set():
+            if taken == len(self._waiting) and not self._take():
+                if self._over or self._stop.is_set() or (batch and self._room.full):
                     break
                 continue
             unit = self._waiting[taken]
@@ -259,7 +283,7 @@ class _Lane:
                 self._position.held += 1
                 self._pass(unit, taken)
                 continue
-            most = self._largest if unit.at <= self._apart_until else 0
+            most = self._largest if batch and batch[0].at <= self._apart_until else 0
             if batch and (not self._delivery._target.fits(batch, size, unit) or (most and len(batch) >= most)):
                 break
             batch.append(unit)
@@ -270,14 +294,15 @@ class _Lane:
     def _pass(self, unit: Unit, place: int) -> None:
         """Leave out what is held back."""
         del self._waiting[place]
+        self._room.give(unit)
         if place == 0:
             self._position.at = max(self._position.at, unit.at)
 
-    def _take(self, wait: bool) -> bool:
+    def _take(self) -> bool:
         if self._over:
             return False
         try:
-            unit = self._queue.get(timeout=_LOOK_SECONDS) if wait else self._queue.get_nowait()
+            unit = self._queue.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
             return False
         if unit is None:
@@ -289,7 +314,7 @@ class _Lane:
     def _send(self, batch: list[Unit]) -> Outcome:
         """Until it is not put off any more."""
         delivery, delay = self._delivery, _FIRST_DELAY
-        end = time.monotonic() + delivery._timeout
+        end = None
         while True:
             delivery._pace.wait(len(batch), self._stop)
             if self._stop.is_set():
@@ -299,6 +324,8 @@ class _Lane:
             if not isinstance(outcome, NotRun):
                 return outcome
             delivery.reasons[outcome.reason] += 1
+            # From the first refusal on: before it the lane may have waited for its turn.
+            end = end or time.monotonic() + delivery._timeout
             if time.monotonic() + delay > end:
                 raise Stopped(f"the target took nothing for {delivery._timeout:g} s: {outcome.reason}")
             self._stop.wait(delay)
@@ -318,6 +345,7 @@ class _Lane:
             self._position.counts[unit.kind] += 1
             self._position.bytes += unit.size
             self._position.at = max(self._position.at, unit.at)
+            self._room.give(unit)
             if unit.item in self._position.retrying:
                 _at, told = self._position.retrying[unit.item]
                 self._position.retrying[unit.item] = (unit.at + _BEHIND, told)
@@ -328,12 +356,18 @@ class _Lane:
             self._position.held += unit.at != self._position.failing[unit.item][0]
             self._pass(unit, 0)
         self._delivery._journal.write(self._lane, self._position.line())
+        failing = sum(len(position.failing) for position in self._delivery.positions.values())
+        if failing >= MOST_FAILING:
+            raise Stopped(
+                f"{failing} items fail, the last with {self._last_error}: see whether the target works at all"
+            )
 
     def _blame(self, unit: Unit, error_type: str, text: str) -> None:
         self._attempts[unit.at] += 1
         if self._attempts[unit.at] < ATTEMPTS:
             return
         del self._attempts[unit.at]
+        self._last_error = error_type
         told = {**unit.told, "error_type": error_type}
         self._position.failing[unit.item] = (unit.at, told)
         self._delivery.on_failure(unit, error_type, text)

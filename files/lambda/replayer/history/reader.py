@@ -14,6 +14,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,8 @@ _TRIES = 8
 #: So many names of each kind are kept; all are counted.
 MOST_NAMES = 1000
 _SOURCE = b"\x00\x00"
+#: Digits are between these: the hours' folders sort so.
+_BEFORE_HOURS, _BEHIND_HOURS = "/", ":"
 _HOUR_FOLDER = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})/([0-9]{2})/")
 
 
@@ -99,13 +102,13 @@ class Reader:
         self.hour = ""
 
     def begin(self) -> datetime | None:
-        """The first hour that the log holds something of, asked with one call; None when there is none."""
-        for page in self.store.pages(self.prefix):
-            for each in page:
-                found = _HOUR_FOLDER.match(each.key, len(self.prefix))
-                if found:
+        """The first hour that the log holds something of, as a rule asked with one call; None when there is none."""
+        for each in self.store.list(self.prefix, after=self.prefix + _BEFORE_HOURS):
+            if each.key > self.prefix + _BEHIND_HOURS:
+                return None
+            if found := _HOUR_FOLDER.match(each.key, len(self.prefix)):
+                with suppress(ValueError):
                     return datetime(*map(int, found.groups()), tzinfo=UTC)
-            return None
         return None
 
     def changes(self, start: datetime, end: datetime) -> Iterator[Change]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .changes import Change
 from .dynamodb_json import canonical_json, in_request_form
-from .items import Item, key_digest
+from .items import Item
 from .objects import change_time
 
 #: What a message may have at most. SNS: https://docs.aws.amazon.com/general/latest/gr/sns.html
@@ -64,7 +64,8 @@ def message(change: Change, marker: dict[str, Any], bucket: str) -> str:
     Then it says where the whole envelope is, as the pipeline's own notifications do.
     """
     envelope = marked(change, marker)
-    sentence = f"Item {_DONE[change.event_name]} {envelope['table']}"
+    done = "expired from" if _is_expiry(envelope) else _DONE[change.event_name]
+    sentence = f"Item {done} {envelope['table']}"
     text = canonical_json({"details": envelope, "message": sentence})
     for left_out in _CLAIM_CHECKS:
         if len(text.encode()) <= MESSAGE_MAX_BYTES - _ROOM:
@@ -75,15 +76,24 @@ def message(change: Change, marker: dict[str, Any], bucket: str) -> str:
     return text
 
 
-def told(change: Change) -> dict[str, Any]:
-    """What a report says of a change: no keys, no images."""
+def told(change: Change, digest: bytes) -> dict[str, Any]:
+    """What a report says of a change, whose item's keys have this digest: no keys, no images."""
     return {
         "sequence_number": change.envelope["sequenceNumber"],
         "event_id": change.event_id,
         "event_name": change.event_name,
-        "item": key_digest(change.keys).hex()[:16],
+        "item": digest.hex()[:16],
         "audit_key": change.source,
     }
+
+
+def _is_expiry(envelope: dict[str, Any]) -> bool:
+    """Whether DynamoDB removed the item since its time to live was over."""
+    who = envelope.get("userIdentity")
+    if envelope["eventName"] != "REMOVE" or not isinstance(who, dict):
+        return False
+    kind, principal = who.get("type", who.get("Type")), who.get("principalId", who.get("PrincipalId"))
+    return (kind, principal) == ("Service", "dynamodb.amazonaws.com")
 
 
 def compact(value: Any) -> bytes:

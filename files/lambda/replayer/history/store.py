@@ -24,6 +24,10 @@ _TAKEN = ("PreconditionFailed", "412")
 #: Another write to this name was under way; it may have failed since.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _CONFLICT = ("ConditionalRequestConflict", "409")
+#: What S3 says of a range of an object without content.
+_NO_SUCH_RANGE = ("InvalidRange", "416")
+#: botocore's names for a body that breaks off; its classes are not imported, since nothing else of it is needed.
+BROKEN = ("ReadTimeoutError", "IncompleteReadError", "ResponseStreamingError", "ProtocolError")
 _Result = TypeVar("_Result")
 
 
@@ -125,7 +129,12 @@ class Store:
     def _piece(self, key: str, start: int, etag: str | None) -> tuple[bytes, str, int]:
         condition = {"IfMatch": etag} if etag else {}
         wanted = f"bytes={start}-{start + PIECE_BYTES - 1}"
-        answer = self._get(key, Range=wanted, **condition)
+        try:
+            answer = self._get(key, Range=wanted, **condition)
+        except Exception as exc:
+            if start == 0 and error_code(exc) in _NO_SUCH_RANGE:
+                return b"", "", 0
+            raise
         total = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else answer["ContentLength"]
         return answer["Body"].read(), answer["ETag"], total
 
@@ -155,9 +164,18 @@ class Store:
 
 def error_code(exc: Exception) -> str:
     """The code of AWS's answer; nothing when the error is none."""
-    return str(getattr(exc, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_answer(exc).get("Error", {}).get("Code", ""))
+
+
+def status(exc: Exception) -> int:
+    """The HTTP status of AWS's answer; 0 when the error is none."""
+    return _answer(exc).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _answer(exc: Exception) -> dict[str, Any]:
+    # botocore's errors of a connection have the attribute too, and nothing in it.
+    return getattr(exc, "response", None) or {}
 
 
 def _is_broken(exc: Exception) -> bool:
-    # botocore's names for a body that breaks off; its classes are not imported, since nothing else of it is needed.
-    return type(exc).__name__ in ("ReadTimeoutError", "IncompleteReadError", "ResponseStreamingError", "ProtocolError")
+    return type(exc).__name__ in BROKEN

@@ -10,9 +10,10 @@ from typing import Any
 from .answers import NOT_RUN, TOO_LARGE, Failed, NotRun, Outcome, Processed, judge
 from .changes import Change
 from .delivery import Unit
+from .dynamodb_json import in_request_form
 from .items import Item, key_digest
 from .records import compact, message, stream_record, told, write_request
-from .store import error_code
+from .store import BROKEN, error_code, status
 
 #: What an invocation takes is 6 MB; that much is left for what is around the records.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -33,8 +34,8 @@ _PUT_OFF = (
     "RequestTimeout",
     "ThrottledException",
 )
-#: Names of botocore's errors of a connection that broke off or was never made.
-_NO_CONNECTION = ("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError")
+#: Names of botocore's errors of a connection that was never made, or broke off.
+_NO_CONNECTION = ("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", *BROKEN)
 
 
 class FunctionTarget:
@@ -57,17 +58,20 @@ class FunctionTarget:
 
     def unit(self, change: Change, at: bytes) -> Unit:
         body = compact(stream_record(change, self._marker, self._notify))
-        return Unit(at, key_digest(change.keys), (change, body), len(body) + 1, change.event_name, told(change))
+        digest = key_digest(change.keys)
+        # Not the change itself: many wait, and its envelope takes many times the memory of its text.
+        content = (change.stream_arn, change.number, body)
+        return Unit(at, digest, content, len(body) + 1, change.event_name, told(change, digest))
 
     def fits(self, batch: list[Unit], size: int, unit: Unit) -> bool:
         if len(batch) >= self._batch_size or size + unit.size > EVENT_MAX_BYTES:
             return False
-        one, other = batch[-1].body[0], unit.body[0]
+        (one_stream, one_number, _one), (stream, number, _body) = batch[-1].body, unit.body
         # A report names the lowest sequence number, so these must rise in a batch.
-        return one.stream_arn == other.stream_arn and one.number < other.number
+        return one_stream == stream and one_number < number
 
     def send(self, batch: list[Unit]) -> Outcome:
-        event = b'{"Records":[' + b",".join(unit.body[1] for unit in batch) + b"]}"
+        event = b'{"Records":[' + b",".join(unit.body[2] for unit in batch) + b"]}"
         try:
             answer = self._client.invoke(**self._request, Payload=event)
             payload, function_error = answer["Payload"].read(), answer.get("FunctionError")
@@ -88,8 +92,9 @@ class _Messages:
         self._fifo = to.endswith(".fifo")
 
     def unit(self, change: Change, at: bytes) -> Unit:
-        text = message(change, self._marker, self._bucket)
-        return Unit(at, key_digest(change.keys), (change, text), len(text.encode()), change.event_name, told(change))
+        text, digest = message(change, self._marker, self._bucket), key_digest(change.keys)
+        entry = self._entry(change, digest, text)
+        return Unit(at, digest, entry, len(text.encode()), change.event_name, told(change, digest))
 
     def fits(self, batch: list[Unit], size: int, unit: Unit) -> bool:
         # The limit of one message is that of the ten together.
@@ -99,7 +104,7 @@ class _Messages:
         return not self._fifo or all(each.item != unit.item for each in batch)
 
     def send(self, batch: list[Unit]) -> Outcome:
-        entries = [self._entry(str(place), *unit.body) for place, unit in enumerate(batch)]
+        entries = [{"Id": str(place), **unit.body} for place, unit in enumerate(batch)]
         try:
             failed = {int(each["Id"]): each for each in self._call(entries).get("Failed", [])}
         except Exception as exc:
@@ -112,10 +117,9 @@ class _Messages:
             return NotRun(code)
         return Processed(first, code, str(failed[first].get("Message", "")), put_off)
 
-    def _entry(self, place: str, change: Change, text: str) -> dict[str, Any]:
+    def _entry(self, change: Change, digest: bytes, text: str) -> dict[str, Any]:
         attributes = {"eventName": change.event_name, "table": change.envelope["table"], "replay": self._marker["id"]}
         entry: dict[str, Any] = {
-            "Id": place,
             "MessageAttributes": {
                 name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
             },
@@ -123,7 +127,7 @@ class _Messages:
         if self._fifo:
             # Within five minutes the same id is dropped: the change itself may have come just before.
             identity = f"{change.event_id}\n{self._marker['id']}".encode("utf-8", "surrogatepass")
-            entry["MessageGroupId"] = key_digest(change.keys).hex()[:16]
+            entry["MessageGroupId"] = digest.hex()[:16]
             entry["MessageDeduplicationId"] = hashlib.sha256(identity).hexdigest()
         return entry | self._body(change, text)
 
@@ -161,15 +165,15 @@ class TableTarget:
         self._client, self._name = client, name
 
     def unit(self, item: Item) -> Unit:
-        request = write_request(item)
-        size = _size(item.state)
-        return Unit(item.digest, item.digest, request, size, "PUT", {"item": item.hash, "audit_key": item.source})
+        content = (write_request(item), in_request_form({"M": item.keys})["M"])
+        size = len(compact(item.state))
+        return Unit(item.digest, item.digest, content, size, "PUT", {"item": item.hash, "audit_key": item.source})
 
     def fits(self, batch: list[Unit], size: int, unit: Unit) -> bool:
         return len(batch) < _WRITES and size + unit.size <= _WRITE_BYTES
 
     def send(self, batch: list[Unit]) -> Outcome:
-        requests = [unit.body for unit in batch]
+        requests = [request for request, _keys in (unit.body for unit in batch)]
         try:
             answer = self._client.batch_write_item(RequestItems={self._name: requests})
         except Exception as exc:
@@ -178,20 +182,21 @@ class TableTarget:
         if not left:
             return Processed(len(batch))
         # Writing an item again changes nothing, so what stands before the first that is left counts as done.
-        done = next(place for place, request in enumerate(requests) if request in left)
+        # By the keys: the members of a set may come back in another order.
+        items = [each["PutRequest"]["Item"] for each in left]
+        done = next((place for place, unit in enumerate(batch) if _is_among(items, unit.body[1])), 0)
         return Processed(done, put_off=True) if done else NotRun("UnprocessedItems")
 
 
 def _put_off(exc: Exception) -> NotRun:
     """Another try may get through; the error itself where it will not."""
     code = error_code(exc)
-    status = getattr(exc, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _PUT_OFF or status >= 500:
+    if code in _PUT_OFF or status(exc) >= 500:
         return NotRun(code)
     if type(exc).__name__ in _NO_CONNECTION:
         return NotRun(type(exc).__name__)
     raise exc
 
 
-def _size(state: Any) -> int:
-    return len(compact(state))
+def _is_among(items: list[dict[str, Any]], keys: dict[str, Any]) -> bool:
+    return any(all(item.get(name) == value for name, value in keys.items()) for item in items)

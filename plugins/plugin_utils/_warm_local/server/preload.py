@@ -26,6 +26,9 @@ _NAMES = """
     unicodedata urllib.parse urllib.request uuid zipfile
 """
 
+#: The kinds of data that each client reads of its service.
+_OF_A_CLIENT = ("service-2", "endpoint-rule-set-1")
+
 
 class Unfit(Exception):
     """A fork of this process would not be what a new interpreter is."""
@@ -39,26 +42,62 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue
-        _hand_out_endpoints()
+        _know_botocore_s_data()
     if said:
         raise Unfit(f"an import warns: {said[0].message}")
     if threading.active_count() != 1:
         raise Unfit("an import started a thread")
 
 
-def _hand_out_endpoints() -> None:
-    """Parse the file of botocore's own that every client reads, and that costs more than all others of most clients."""
+def _know_botocore_s_data() -> None:
+    """Read of botocore's own data what each client looks for, and what costs more than all else of most clients."""
     try:
         from botocore.loaders import JSONFileLoader, Loader
     except ImportError:
         return
-    path = os.path.join(Loader.BUILTIN_DATA_PATH, "endpoints")  # noqa: PTH118
-    ready = {path: JSONFileLoader().load_file(path)}
-    read = JSONFileLoader.load_file
+    own = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    _hand_out_files(JSONFileLoader, _large_files(own))
+    _list_services(Loader, own)
+
+
+def _large_files(own) -> list[str]:
+    """The one that every client reads, and those of S3, whose client several tasks of a run make."""
+    from botocore.exceptions import DataNotFoundError
+
+    names = ["endpoints"]
+    for kind in _OF_A_CLIENT:
+        try:
+            names.append(os.path.join("s3", own.determine_latest_version("s3", kind), kind))  # noqa: PTH118
+        except DataNotFoundError:
+            continue
+    return [os.path.join(own.BUILTIN_DATA_PATH, name) for name in names]  # noqa: PTH118
+
+
+def _hand_out_files(loader_class, paths: list[str]) -> None:
+    """Parse them before."""
+    ready = {path: loader_class().load_file(path) for path in paths}
+    read = loader_class.load_file
 
     def load_file(self, file_path):
         # Once in a process: whoever asks again gets, as ever, one that nobody else has.
         found = ready.pop(file_path, None)
         return read(self, file_path) if found is None else found
 
-    JSONFileLoader.load_file = load_file
+    loader_class.load_file = load_file
+
+
+def _list_services(loader_class, own) -> None:
+    """Go through botocore's hundreds of folders before: each client does so twice to see that its service is one."""
+    listed = {kind: own.list_available_services(kind) for kind in _OF_A_CLIENT}
+    plain = type(own.file_loader)
+    search = loader_class.list_available_services
+
+    def list_available_services(self, type_name):
+        others = [path for path in self.search_paths if path not in own.search_paths]
+        if type_name not in listed or len(others) == len(self.search_paths) or type(self.file_loader) is not plain:
+            return search(self, type_name)
+        # In other folders, such as the user's own for models, there may be anything.
+        rest = loader_class(extra_search_paths=others, include_default_search_paths=False)
+        return sorted({*listed[type_name], *search(rest, type_name)})
+
+    loader_class.list_available_services = list_available_services
