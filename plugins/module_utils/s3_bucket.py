@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .aws import AnsibleAWSError, InputError, aws_errors, boto3_tag_list_to_ansible_dict, error_code
-from .pipeline_lock import FOLDER
+from .pipeline_lock import LOCKS
 
 _GONE = ("NoSuchBucket", "404")
 
@@ -71,12 +71,12 @@ class Bucket:
             page = [
                 {"Key": each["Key"], "VersionId": each["VersionId"]}
                 for each in listed
-                if not each["Key"].startswith(FOLDER)
+                if not each["Key"].startswith(LOCKS)
             ]
             if page or start or not answer.get("IsTruncated"):
                 return page
             # Nothing but the lock: on behind it, whatever it is called.
-            start = {"KeyMarker": f"{FOLDER}~"}
+            start = {"KeyMarker": f"{LOCKS}~"}
 
     @aws_errors("list the versions in the bucket")
     def list_versions(self, request: dict[str, Any]) -> dict[str, Any]:

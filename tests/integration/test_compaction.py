@@ -62,7 +62,7 @@ class Scene:
         return read_generations(self.store, self.keys(prefix))
 
     def read(self):
-        reader = Reader(self.store, PREFIX)
+        reader = Reader(self.store, PREFIX, workers=8)
         found = [each.envelope for each in reader.changes(FIRST.replace(hour=0), FIRST.replace(hour=23))]
         assert reader.findings.sentences() == []
         return found

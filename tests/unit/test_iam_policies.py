@@ -14,10 +14,13 @@ DOC = (CHECKOUT / "docs/iam.md").read_text()
 SECTIONS = {
     "deployer": "Deployer",
     "deployer-hardening": "Deployer, hardening",
+    "deployer-scale": "Deployer, at scale",
     "operator": "Operator",
     "operator-replay": "Operator, replay",
+    "operator-scale": "Operator, at scale",
     "reader": "Reader",
     "reader-hardening": "Reader, hardening",
+    "reader-scale": "Reader, at scale",
 }
 IDENTITIES = list(SECTIONS)
 
