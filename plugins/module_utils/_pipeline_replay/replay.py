@@ -56,7 +56,7 @@ class Replay:
         self._since, self._until = options.since, options.until
         self._marker: dict[str, str] = {}
         self._finished = False
-        self._created = False
+        self._created = self._written = False
         self._errors: list[dict[str, Any]] = []
         self._completeness: Completeness | None = None
         self.error_file: str | None = None
@@ -67,7 +67,7 @@ class Replay:
     def changed(self) -> bool:
         """Whether anything was sent or written."""
         sent = self._delivery is not None and self._delivery.batches > 0
-        return self._created or sent or (self._options.target == FILE and self._finished and not self._options.dry_run)
+        return self._created or sent or self._written
 
     def run(self) -> None:
         """Do it; InputError before anything is written when it cannot be done."""
@@ -100,6 +100,8 @@ class Replay:
         header = self._state.header
         if self._until and self._until > now + timedelta(minutes=1):
             raise InputError(f"to ({iso(self._until)}) is in the future. It is {iso(now)} now.")
+        if self._since and self._since > now:
+            raise InputError(f"from ({iso(self._since)}) is in the future. It is {iso(now)} now.")
         if header is None:
             self._until = self._until or now
             self._marker = {"id": replay_id, "time": iso(now)}
@@ -157,6 +159,8 @@ class Replay:
         return wanted
 
     def _say(self, change: Change) -> None:
+        if not self._progress.due:
+            return
         sent = sum(self._delivery.counts.values()) if self._delivery else 0
         seconds = self._clock.now() - self._begun
         whole = (self._until - self._since).total_seconds() or 1
@@ -178,6 +182,8 @@ class Replay:
             missing = f"queue {options.queue_url}"
         elif options.target == TOPIC and not there.topic(options.topic_arn):
             missing = f"topic {options.topic_arn}"
+        elif options.target == FILE and Path(options.path).is_dir():
+            raise InputError(f"path must name a file, and {options.path} is a folder. Nothing was written.")
         if missing:
             raise InputError(f"There is no {missing} to replay to. Nothing was sent.")
 
@@ -232,6 +238,7 @@ class Replay:
                     file.write(change.line + b"\n")
             if not self._reader.findings.count:
                 new.replace(path)
+                self._written = True
         finally:
             new.unlink(missing_ok=True)
 
@@ -253,8 +260,10 @@ class Replay:
         table = Table(self._cloud, options.target_table)
         self._begin()
         if schema:
-            table.create(schema, {"cloudcdc:replay": self._marker["id"]}, self._clock.pause)
+            table.create(schema, {"cloudcdc:replay": self._marker["id"]})
             self._created = True
+        # An earlier run of this replay may have ended before it was made.
+        table.wait(self._clock.pause)
         target = TableTarget(self._cloud.sender("dynamodb"), options.target_table)
 
         def units() -> Iterator[Unit]:
@@ -318,9 +327,16 @@ class Replay:
                 f"The table {options.table_name} does not exist any more, so its key schema has to be given: "
                 "hash_key_name, hash_key_type and, if it has one, range_key_name, range_key_type."
             )
+        self._check_keys(wanted)
         found = Table(self._cloud, options.target_table).describe()
         if not found:
             return wanted
+        # By another name: DynamoDB takes a table's ARN for its name.
+        if source and source["Table"]["TableArn"] == found["Table"]["TableArn"]:
+            raise InputError(
+                f"target_table must not be the table that the changes are of, and {options.target_table} is "
+                f"{options.table_name}. Nothing was written."
+            )
         if _schema(found) != wanted:
             raise InputError(
                 f"The table {options.target_table} has the key schema {_spelt(_schema(found))}, and the changes are of "
@@ -334,6 +350,15 @@ class Replay:
             )
         return ()
 
+    def _check_keys(self, schema: tuple[tuple[str, str], ...]) -> None:
+        """InputError when no item of a table with this key schema has the keys that are asked for."""
+        keys = self._options.keys
+        if keys and {name: next(iter(value)) for name, value in keys.items()} != dict(schema):
+            given = tuple((name, next(iter(value))) for name, value in keys.items())
+            raise InputError(
+                f"keys must be those of the table {self._options.table_name}, {_spelt(schema)}, not {_spelt(given)}."
+            )
+
     def _verify(self) -> None:
         options = self._options
         table = Table(self._cloud, options.table_name)
@@ -342,11 +367,15 @@ class Replay:
             raise InputError(f"There is no table {options.table_name} to compare with.")
         self._clock.follow(described)
         self._until = self._clock.utc().replace(microsecond=0)
-        names = tuple(name for name, _kind in _schema(described))
+        schema = _schema(described)
+        self._check_keys(schema)
+        names = tuple(name for name, _kind in schema)
         begun = self._until
         # What is changed from here on is in flight: it is read again at the end.
         items, start = self._items()
         if options.dry_run:
+            for item in items.all(start):
+                self._note_item(item)
             return
         later = self._later_changes(begun)
         self._verification.compare(
@@ -442,7 +471,10 @@ class Replay:
         if options.target == VERIFY and self._verification:
             return self._verification.message() + wrong
         if options.dry_run:
-            return f"{selected} changes would be replayed.{wrong}"
+            what = f"{selected} changes would be replayed."
+            if options.target == TABLE:
+                what = f"{self._states()} items would be written, as {selected} changes left them."
+            return what + wrong
         if options.target == FILE:
             done = (
                 f"{selected} changes written to {options.path}." if not findings else f"{options.path} was not written."
@@ -461,10 +493,11 @@ class Replay:
     def write_errors(self) -> None:
         """The function's own words, which may hold item data, into a file of their own."""
         path = self._options.error_file
-        if not path:
+        if not path or self._options.dry_run:
             return
         Path(path).unlink(missing_ok=True)
         if self._errors:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(each) + "\n" for each in self._errors)
