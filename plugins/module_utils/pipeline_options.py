@@ -86,6 +86,7 @@ _RANGES = {
     "replayer_timeout": (60, 900),
     "replayer_ephemeral_storage": (512, 10_240),
     "replay_at_scale_concurrency": (1, 1_000),
+    "replay_at_scale_objects": (0, 1_000_000_000),
     "replay_at_scale_slice_objects": (1, 100_000),
     "compaction_delay_minutes": (5, 10_080),
     "compaction_lookback_hours": (1, 8_760),

@@ -35,6 +35,7 @@ def scene(cloud, tmp_path_factory):
         replay_at_scale_slice_objects=20,
         replay_at_scale_targets=[
             f"arn:aws:sqs:{ACCOUNT}:replayed*",
+            f"arn:aws:sqs:{ACCOUNT}:activity-replay-*",
             f"arn:aws:sns:{ACCOUNT}:replayed",
             f"arn:aws:dynamodb:{ACCOUNT}:table/Copy*",
         ],
@@ -132,6 +133,29 @@ def test_every_change_reaches_a_queue_once(scene):
     assert result["partitions"] > 1 and result["slices"] > result["partitions"]
 
 
+def test_the_playbook_hands_a_large_replay_over_and_reads_its_result(scene):
+    queue = scene.sqs.create_queue(QueueName="activity-replay-large")["QueueUrl"]
+    asked = [
+        "-e",
+        "replay_target=queue",
+        "-e",
+        f"replay_queue_url={queue}",
+        "-e",
+        "ddb_stream_pipeline_table_name=Items",
+    ]
+    report = scene.project.folder / "build/replay/test/activities.json"
+
+    for objects, replay in ((10, "large"), (100_000, "small")):
+        limit = f"ddb_stream_pipeline_replay_at_scale_objects={objects}"
+        scene.project.run("replay", *asked, "-e", limit, "-e", f"replay_id={replay}").ok()
+        told = json.loads(report.read_text())
+        assert plain(scene.received(queue)) == scene.changes
+        assert ("execution_arn" in told) == (replay == "large")
+        assert (told["complete"], told["counts"]["sent"]) == (True, len(scene.changes))
+    # It was sent, so it is not sent again.
+    assert scene.project.run("replay", *asked, "-e", "replay_id=large").ok().changed() == []
+
+
 def test_a_table_becomes_what_it_was_at_a_time(scene):
     dynamodb = scene.cloud.client("dynamodb")
     dynamodb.create_table(
@@ -206,7 +230,7 @@ def test_what_is_not_allowed_or_damaged_is_told(scene):
 
 def test_all_goes_with_a_teardown(scene):
     scene.project.run("teardown", "-e", "teardown_delete_data=true").ok()
-    for name in ("replayed", "replayed-on", "of-topic", "somebody-elses"):
+    for name in ("activity-replay-large", "replayed", "replayed-on", "of-topic", "somebody-elses"):
         scene.sqs.delete_queue(QueueUrl=scene.sqs.get_queue_url(QueueName=name)["QueueUrl"])
     for each in scene.cloud.client("sns").list_subscriptions()["Subscriptions"]:
         scene.cloud.client("sns").unsubscribe(SubscriptionArn=each["SubscriptionArn"])

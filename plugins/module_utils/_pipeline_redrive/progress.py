@@ -24,9 +24,14 @@ class Progress:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("", encoding="utf-8")
 
+    @property
+    def due(self) -> bool:
+        """Whether a line would be written now."""
+        return bool(self._path) and self._clock.now() >= self._next
+
     def say(self, words: str, now: bool = False) -> None:
         """A line, unless the last one was just told."""
-        if not self._path or (not now and self._clock.now() < self._next):
+        if not self._path or not (now or self.due):
             return
         self._next = self._clock.now() + _INTERVAL
         # A full disk must not end a run, nor keep its report from coming out.

@@ -25,6 +25,8 @@ with suppress(ImportError):  # AnsibleAWSModule says so.
 #: Longer than a function may run (seconds).
 _INVOKE_SECONDS = 910
 _GET_ITEMS = 100
+#: So often BatchGetItem may give nothing at all, with growing pauses.
+_MOST_IN_VAIN = 10
 #: A table is made within a minute or so; longer means that something is wrong (seconds).
 _CREATE_SECONDS = 300
 
@@ -91,8 +93,8 @@ class Table:
         return not self._client.scan(TableName=self.name, Limit=1, ConsistentRead=True, aws_retry=True)["Items"]
 
     @aws_errors("create the table")
-    def create(self, schema: tuple[tuple[str, str], ...], tags: dict[str, str], pause: Callable[[float], None]) -> None:
-        """Make it, and wait until it can be written."""
+    def create(self, schema: tuple[tuple[str, str], ...], tags: dict[str, str]) -> None:
+        """Make it."""
         kinds = ("HASH", "RANGE")
         self._client.create_table(
             TableName=self.name,
@@ -104,6 +106,9 @@ class Table:
             Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
             aws_retry=True,
         )
+
+    def wait(self, pause: Callable[[float], None]) -> None:
+        """Until it can be written."""
         end = time.monotonic() + _CREATE_SECONDS
         while True:
             found = self.describe()
@@ -111,7 +116,7 @@ class Table:
                 return
             if time.monotonic() > end:
                 raise AnsibleAWSError(
-                    message=f"The table {self.name} was not active {_CREATE_SECONDS} s after CreateTable."
+                    message=f"The table {self.name} did not become active within {_CREATE_SECONDS} s."
                 )
             pause(1)
 
@@ -155,13 +160,21 @@ class Table:
         found = {}
         for start in range(0, len(keys), _GET_ITEMS):
             wanted = [in_request_form({"M": each})["M"] for each in keys[start : start + _GET_ITEMS]]
+            in_vain = 0
             while wanted:
                 request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
                 answer = self._client.batch_get_item(RequestItems=request, aws_retry=True)
                 for item in answer["Responses"].get(self.name, []):
                     plain = {name: in_json_form(value) for name, value in item.items()}
                     found[canonical_json({name: plain[name] for name in keys[start]})] = plain
-                wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                # A page may have no room for all; none at all is a throttle.
+                in_vain = in_vain + 1 if len(left) == len(wanted) else 0
+                if in_vain > _MOST_IN_VAIN:
+                    raise AnsibleAWSError(message=f"{self.name} gave none of {len(left)} items in {in_vain} tries.")
+                if in_vain:
+                    time.sleep(min(0.05 * 2**in_vain, 5))
+                wanted = left
         return found
 
 

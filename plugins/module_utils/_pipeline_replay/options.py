@@ -12,7 +12,7 @@ from typing import Any
 
 from .._change_rules.expression import problems
 from .._history.changes import EVENT_NAMES, iso
-from .._history.dynamodb_json import attributes_problem
+from .._history.dynamodb_json import attributes_problem, in_stream_form
 from .._pipeline_redrive.failure_records import read_moment
 from ..aws import InputError
 
@@ -23,6 +23,7 @@ _WHERE = {FUNCTION: "function_name", TABLE: "target_table", QUEUE: "queue_url", 
 STATES = (TABLE, VERIFY)
 _RANGES = {
     "batch_size": (1, 10000),
+    "at_scale_objects": (0, None),
     "concurrency": (1, 64),
     "limit": (0, None),
     "rate": (0, None),
@@ -60,6 +61,8 @@ class Options:
     limit: int
     timeout: int
     settle_seconds: int
+    at_scale: str | None
+    at_scale_objects: int
     state_dir: str | None
     progress_file: str | None
     error_file: str | None
@@ -86,13 +89,23 @@ class Options:
             )
         same = ("table_name", "bucket", "prefix", "target", "function_name", "qualifier", "notify", "target_table")
         same += ("queue_url", "topic_arn", "path", "replay_id", "batch_size", "concurrency", "rate", "limit", "timeout")
-        same += ("settle_seconds", "state_dir", "progress_file", "error_file", "differences_file", "match")
+        same += (
+            "at_scale_objects",
+            "settle_seconds",
+            "state_dir",
+            "progress_file",
+            "error_file",
+            "differences_file",
+            "match",
+        )
         return cls(
             **{name: params[name] for name in same},
+            at_scale=params["state_machine_arn"],
             since=since,
             until=until,
             event_names=tuple(params["event_names"] or ()),
-            keys=params["keys"],
+            # As the log spells them: a number may be given as one, or with zeros that DynamoDB cuts off.
+            keys={name: in_stream_form(value) for name, value in params["keys"].items()} if params["keys"] else None,
             key_schema=_key_schema(params),
             dry_run=params["dry_run"] or check_mode,
         )
@@ -162,6 +175,8 @@ def _check_filters(target: str, params: dict[str, Any]) -> None:
 
 def _key_schema(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     names = (("hash_key_name", "hash_key_type"), ("range_key_name", "range_key_type"))
+    if params["range_key_name"] and not params["hash_key_name"]:
+        raise InputError(f"range_key_name ({params['range_key_name']}) needs hash_key_name: the table's partition key.")
     # The first letter is what DynamoDB calls the type.
     return tuple((params[name], (params[kind] or "STRING")[0]) for name, kind in names if params[name])
 

@@ -17,19 +17,20 @@ from typing import Any
 
 from .._change_rules.change import Change as RuleChange
 from .._change_rules.expression import compile_expression
-from .._change_rules.values import is_true
+from .._change_rules.values import EvaluationError, is_true
 from .._history.baselines import read_journal, read_manifests, snapshot_items
 from .._history.changes import Change, iso
 from .._history.completeness import Completeness, completeness
-from .._history.delivery import Delivery, Unit
+from .._history.delivery import Delivery, Stopped, Unit
 from .._history.items import Items, Start, key_digest
-from .._history.reader import Reader
+from .._history.reader import Reader, covering_prefixes
 from .._history.store import Store
 from .._history.targets import FunctionTarget, QueueTarget, TableTarget, TopicTarget
 from .._pipeline_redrive.progress import Progress
 from .._pipeline_verify.clock import Clock
 from ..aws import InputError
 from .api import Cloud, Functions, Table
+from .at_scale import AtScale, Executions
 from .cost import estimate
 from .options import FILE, FUNCTION, QUEUE, STATES, TABLE, TOPIC, VERIFY, Options
 from .state import State
@@ -53,10 +54,11 @@ class Replay:
         self._others = 0
         self._delivery: Delivery | None = None
         self._verification: Verification | None = None
+        self._scale: AtScale | None = None
         self._since, self._until = options.since, options.until
         self._marker: dict[str, str] = {}
         self._finished = False
-        self._created = False
+        self._created = self._written = False
         self._errors: list[dict[str, Any]] = []
         self._completeness: Completeness | None = None
         self.error_file: str | None = None
@@ -67,7 +69,7 @@ class Replay:
     def changed(self) -> bool:
         """Whether anything was sent or written."""
         sent = self._delivery is not None and self._delivery.batches > 0
-        return self._created or sent or (self._options.target == FILE and self._finished and not self._options.dry_run)
+        return self._created or sent or self._written or bool(self._scale and self._scale.started)
 
     def run(self) -> None:
         """Do it; InputError before anything is written when it cannot be done."""
@@ -79,7 +81,9 @@ class Replay:
         self._check_target()
         if self._since is None and options.target not in STATES:
             self._since = self._reader.begin()
-        if options.target == VERIFY:
+        if self._is_for_scale():
+            self._at_scale()
+        elif options.target == VERIFY:
             self._verify()
         elif options.target == TABLE:
             self._write_table()
@@ -100,6 +104,8 @@ class Replay:
         header = self._state.header
         if self._until and self._until > now + timedelta(minutes=1):
             raise InputError(f"to ({iso(self._until)}) is in the future. It is {iso(now)} now.")
+        if self._since and self._since > now:
+            raise InputError(f"from ({iso(self._since)}) is in the future. It is {iso(now)} now.")
         if header is None:
             self._until = self._until or now
             self._marker = {"id": replay_id, "time": iso(now)}
@@ -148,11 +154,17 @@ class Replay:
                 return False
             if digest is not None and key_digest(change.keys) != digest:
                 return False
-            return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            try:
+                return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            except EvaluationError as exc:
+                number = change.envelope["sequenceNumber"]
+                raise Stopped(f"match cannot be asked of change {number} in {change.source}: {exc}.") from exc
 
         return wanted
 
     def _say(self, change: Change) -> None:
+        if not self._progress.due:
+            return
         sent = sum(self._delivery.counts.values()) if self._delivery else 0
         seconds = self._clock.now() - self._begun
         whole = (self._until - self._since).total_seconds() or 1
@@ -174,6 +186,8 @@ class Replay:
             missing = f"queue {options.queue_url}"
         elif options.target == TOPIC and not there.topic(options.topic_arn):
             missing = f"topic {options.topic_arn}"
+        elif options.target == FILE and Path(options.path).is_dir():
+            raise InputError(f"path must name a file, and {options.path} is a folder. Nothing was written.")
         if missing:
             raise InputError(f"There is no {missing} to replay to. Nothing was sent.")
 
@@ -228,8 +242,64 @@ class Replay:
                     file.write(change.line + b"\n")
             if not self._reader.findings.count:
                 new.replace(path)
+                self._written = True
         finally:
             new.unlink(missing_ok=True)
+
+    # --- in AWS
+
+    def _is_for_scale(self) -> bool:
+        """Whether there are more objects than one machine is asked to read, and the state machine can do it."""
+        options = self._options
+        if not options.at_scale or options.dry_run or options.limit or options.target in (VERIFY, FILE):
+            return False
+        since = self._since or self._reader.begin()
+        if since is None:
+            return False
+        prefixes = covering_prefixes(since, self._until, options.prefix)
+        found = itertools.chain.from_iterable(map(self._store.list, prefixes))
+        return next(itertools.islice(found, options.at_scale_objects, None), None) is not None
+
+    def _at_scale(self) -> None:
+        options, baseline = self._options, []
+        if options.target == TABLE:
+            schema = self._check_table()
+            complete = self._complete_at(self._until)
+            self._since = complete.start
+            baseline = list(complete.baseline["objects"]) if complete.baseline else []
+        self._begin()
+        if options.target == TABLE:
+            self._make_table(schema)
+        request = {
+            "replay": self._marker,
+            "table_name": options.table_name,
+            "from": iso(self._since),
+            "to": iso(self._until),
+            "target": self._scale_target(),
+            "event_names": list(options.event_names),
+            "keys": options.keys,
+            "match": options.match,
+            "baseline": baseline,
+            "rate": options.rate,
+            "timeout": options.timeout,
+        }
+        executions = Executions(self._cloud("stepfunctions"), options.at_scale)
+        self._scale = AtScale(executions, self._store, self._clock, self._progress, self._marker["id"])
+        self._scale.run({name: value for name, value in request.items() if value not in (None, [])})
+        if self._scale.result.get("complete"):
+            self._state.finish({"counts": self._scale.result["sent"], "bytes": self._scale.result["bytes"]})
+
+    def _scale_target(self) -> dict[str, Any]:
+        options = self._options
+        target: dict[str, Any] = {"kind": options.target}
+        if options.target == FUNCTION:
+            target |= {"function_name": options.function_name, "batch_size": options.batch_size}
+            target |= {"qualifier": options.qualifier} if options.qualifier else {}
+            return target | ({"notify": True} if options.notify else {})
+        if options.target == TABLE:
+            return target | {"table": options.target_table}
+        name = "queue_url" if options.target == QUEUE else "topic_arn"
+        return target | {name: getattr(options, name)}
 
     # --- states
 
@@ -246,11 +316,8 @@ class Replay:
             for item in items.all(start):
                 self._note_item(item)
             return
-        table = Table(self._cloud, options.target_table)
         self._begin()
-        if schema:
-            table.create(schema, {"cloudcdc:replay": self._marker["id"]}, self._clock.pause)
-            self._created = True
+        self._make_table(schema)
         target = TableTarget(self._cloud.sender("dynamodb"), options.target_table)
 
         def units() -> Iterator[Unit]:
@@ -260,6 +327,14 @@ class Replay:
                     yield target.unit(item)
 
         self._deliver(target, units())
+
+    def _make_table(self, schema: tuple[tuple[str, str], ...]) -> None:
+        table = Table(self._cloud, self._options.target_table)
+        if schema:
+            table.create(schema, {"cloudcdc:replay": self._marker["id"]})
+            self._created = True
+        # An earlier run of this replay may have ended before it was made.
+        table.wait(self._clock.pause)
 
     def _note_item(self, item: Any) -> None:
         self._verification.take_history(item)
@@ -314,9 +389,16 @@ class Replay:
                 f"The table {options.table_name} does not exist any more, so its key schema has to be given: "
                 "hash_key_name, hash_key_type and, if it has one, range_key_name, range_key_type."
             )
+        self._check_keys(wanted)
         found = Table(self._cloud, options.target_table).describe()
         if not found:
             return wanted
+        # By another name: DynamoDB takes a table's ARN for its name.
+        if source and source["Table"]["TableArn"] == found["Table"]["TableArn"]:
+            raise InputError(
+                f"target_table must not be the table that the changes are of, and {options.target_table} is "
+                f"{options.table_name}. Nothing was written."
+            )
         if _schema(found) != wanted:
             raise InputError(
                 f"The table {options.target_table} has the key schema {_spelt(_schema(found))}, and the changes are of "
@@ -330,6 +412,15 @@ class Replay:
             )
         return ()
 
+    def _check_keys(self, schema: tuple[tuple[str, str], ...]) -> None:
+        """InputError when no item of a table with this key schema has the keys that are asked for."""
+        keys = self._options.keys
+        if keys and {name: next(iter(value)) for name, value in keys.items()} != dict(schema):
+            given = tuple((name, next(iter(value))) for name, value in keys.items())
+            raise InputError(
+                f"keys must be those of the table {self._options.table_name}, {_spelt(schema)}, not {_spelt(given)}."
+            )
+
     def _verify(self) -> None:
         options = self._options
         table = Table(self._cloud, options.table_name)
@@ -338,11 +429,15 @@ class Replay:
             raise InputError(f"There is no table {options.table_name} to compare with.")
         self._clock.follow(described)
         self._until = self._clock.utc().replace(microsecond=0)
-        names = tuple(name for name, _kind in _schema(described))
+        schema = _schema(described)
+        self._check_keys(schema)
+        names = tuple(name for name, _kind in schema)
         begun = self._until
         # What is changed from here on is in flight: it is read again at the end.
         items, start = self._items()
         if options.dry_run:
+            for item in items.all(start):
+                self._note_item(item)
             return
         later = self._later_changes(begun)
         self._verification.compare(
@@ -383,6 +478,8 @@ class Replay:
         delivery, verification = self._delivery, self._verification
         if not self._finished or self._reader.findings.count:
             return False
+        if self._scale:
+            return bool(self._scale.result.get("complete"))
         if delivery and (delivery.failing or delivery.held):
             return False
         return verification is None or verification.agrees()
@@ -422,7 +519,7 @@ class Replay:
         }
         if self._verification:
             report["states"] = self._verification.report()
-        return report
+        return report | self._scale.report(report["counts"]) if self._scale else report
 
     def _states(self) -> int:
         return self._verification.existing if self._verification else 0
@@ -432,13 +529,18 @@ class Replay:
         options, delivery = self._options, self._delivery
         if self._state.end is not None:
             return f"Replay {self._marker['id']} was complete before: {self._state.end.get('counts')}."
+        if self._scale:
+            return self._scale.message(options.target, "items" if options.target == TABLE else "changes")
         selected = sum(self._selected.values())
         findings = self._reader.findings.count
         wrong = f" {findings} objects of the log cannot be used." if findings else ""
         if options.target == VERIFY and self._verification:
             return self._verification.message() + wrong
         if options.dry_run:
-            return f"{selected} changes would be replayed.{wrong}"
+            what = f"{selected} changes would be replayed."
+            if options.target == TABLE:
+                what = f"{self._states()} items would be written, as {selected} changes left them."
+            return what + wrong
         if options.target == FILE:
             done = (
                 f"{selected} changes written to {options.path}." if not findings else f"{options.path} was not written."
@@ -457,10 +559,11 @@ class Replay:
     def write_errors(self) -> None:
         """The function's own words, which may hold item data, into a file of their own."""
         path = self._options.error_file
-        if not path:
+        if not path or self._options.dry_run:
             return
         Path(path).unlink(missing_ok=True)
         if self._errors:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(each) + "\n" for each in self._errors)

@@ -9,6 +9,7 @@ killed run may leave half a line at the end, which is not counted.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -29,6 +30,10 @@ class State:
         self._path: Path | None = None
         self._file: IO[str] | None = None
         self._lock = threading.Lock()
+        #: By lane and item, what was written last of those that fail.
+        self._failing: dict[int, dict[str, list[Any]]] = {}
+        #: The bytes of the file, and how many of them are whole lines.
+        self._size = self._whole = 0
         self.header: dict[str, Any] | None = None
         self.positions: dict[int, Position] = {}
         #: What the run reported that came to its end.
@@ -39,38 +44,53 @@ class State:
         self._path = self._folder / f"{name}.state" if self._folder else None
         if not self._path or not self._path.exists():
             return
-        whole = self._path.read_text(encoding="utf-8")
-        lines = whole.split("\n")[:-1]  # what follows the last line's end is half a line
+        whole = self._path.read_bytes()
+        lines = whole.split(b"\n")[:-1]  # what follows the last line's end is half a line
         try:
             found = [json.loads(line) for line in lines]
-            if found and found[0]["schema"] != SCHEMA:
-                raise ValueError("schema")
-            self.header = found[0] if found else None
+            if found:
+                self.header = self._header(found[0])
+            lanes = {}
             for line in found[1:]:
                 if "lane" in line:
-                    self.positions[line["lane"]] = Position.read(line)
+                    lanes[int(line["lane"])] = self._merged(line)
                 self.end = line.get("end")
-        except (ValueError, KeyError, TypeError) as exc:
+            self.positions = {lane: Position.read(line) for lane, line in lanes.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise InputError(
                 f"{self._path} is not the state of a replay. Give another replay_id, or remove the file."
             ) from exc
-        self._cut(len("\n".join(lines)) + 1 if lines else 0, whole)
+        self._size, self._whole = len(whole), sum(len(line) + 1 for line in lines)
 
     def begin(self, header: dict[str, Any]) -> None:
-        """Write from here on; the header only when there is none yet."""
+        """Write from here on; the header only when there is none yet. InputError while another run does so."""
         if not self._path:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Readable by its owner only, as all that comes of a replay.
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(handle, "a", encoding="utf-8")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise InputError(self._busy(header)) from exc
+        if os.fstat(handle).st_size != self._size:
+            raise InputError(self._busy(header))
+        self._file.truncate(self._whole)
         if self.header is None:
             self.header = {"schema": SCHEMA, **header}
             self._write(self.header)
 
     def write(self, lane: int, line: dict[str, Any]) -> None:
-        """Take down where a lane is."""
-        self._write({"lane": lane, **line})
+        """Take down where a lane is; of what fails, only what is new, since that may be much."""
+        if not self._file:
+            return
+        former, failing = self._failing.get(lane, {}), {each[0]: each for each in line["failing"]}
+        news = {"failing": [each for item, each in failing.items() if former.get(item) != each]}
+        if over := [item for item in former if item not in failing]:
+            news["over"] = over
+        self._failing[lane] = failing
+        self._write({"lane": lane, **line, **news})
 
     def finish(self, report: dict[str, Any]) -> None:
         """All is sent."""
@@ -86,7 +106,24 @@ class State:
                 self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
                 self._file.flush()
 
-    def _cut(self, size: int, whole: str) -> None:
-        if size < len(whole) and self._path:
-            with self._path.open("r+", encoding="utf-8") as file:
-                file.truncate(size)
+    def _busy(self, header: dict[str, Any]) -> str:
+        return (
+            f"Another run of replay {header['id']} is under way, or was just now, by {self._path}. Wait for its end, "
+            "or give another replay_id."
+        )
+
+    @staticmethod
+    def _header(found: dict[str, Any]) -> dict[str, Any]:
+        if found["schema"] != SCHEMA:
+            raise ValueError("schema")
+        for name in ("id", "time", "to", "asked"):
+            found[name]
+        return found
+
+    def _merged(self, line: dict[str, Any]) -> dict[str, Any]:
+        """A lane's line with all that fails."""
+        failing = self._failing.setdefault(line["lane"], {})
+        for item in line.get("over", ()):
+            failing.pop(item, None)
+        failing.update({each[0]: each for each in line["failing"]})
+        return {**line, "failing": list(failing.values())}
