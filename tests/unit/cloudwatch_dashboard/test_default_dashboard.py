@@ -50,7 +50,8 @@ def dashboards(tmp_path_factory) -> dict[str, dict[str, Any]]:
     hosts = {
         name: {
             **{f"ddb_stream_pipeline_{option}": value for option, value in options.items()},
-            "__ddb_stream_pipeline_stream_arn": STREAM.format(name),
+            "__ddb_stream_pipeline_own_table": {"latest_stream_arn": STREAM.format(name)},
+            "__ddb_stream_pipeline_attached_table": {"latest_stream_arn": STREAM.format(name)},
             "__ddb_stream_pipeline_mapping": {"event_source_mapping": {"uuid": f"uuid-of-{name}"}},
         }
         for name, options in PIPELINES.items()
@@ -58,7 +59,7 @@ def dashboards(tmp_path_factory) -> dict[str, dict[str, Any]]:
     # Check mode on a fresh target: neither the mapping's id nor the stream's label is known.
     unknown = {"event_source_mapping": {"uuid": None}}
     hosts["fresh"] = {
-        "__ddb_stream_pipeline_stream_arn": STREAM.partition("2026")[0].format("fresh") + "(known after deploy)",
+        "__ddb_stream_pipeline_own_table": {"latest_stream_arn": None},
         "__ddb_stream_pipeline_mapping": unknown,
     }
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
