@@ -1,11 +1,11 @@
 # -*- coding: utf-8 -*-
 # Copyright: cloudcdc maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the guard looks at: the table, and the mappings of the region, which one list gives."""
+"""What the guard looks at: the buckets, the table, and the mappings of the region, which one list gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import dynamodb_table as table
@@ -15,17 +15,21 @@ from .aws import InputError
 from .dynamodb_table_api import TableApi
 from .event_source_mapping import same_function
 from .pipeline_guard import is_live, mapping_problems, table_problems
+from .s3_bucket import Bucket
 
 
-def look(options: Mapping[str, Any], tables: TableApi, mappings: MappingApi) -> dict[str, Any]:
+def look(
+    options: Mapping[str, Any], tables: TableApi, mappings: MappingApi, buckets: Iterable[Bucket] = ()
+) -> dict[str, Any]:
     """The mappings of the function and the table's stream; InputError when the deploy must not go on."""
+    foreign = list(_foreign(buckets, options["owner_tags"]))
     description = tables.describe()
     current = None
     if description is not None:
         tags = None if options["attach"] else _tags(tables, description["TableArn"])
         current = table.settings_of(description, tags)
     stream = description.get("LatestStreamArn") if description and current["stream_enabled"] else None
-    found = table_problems(current, options)
+    found = foreign + table_problems(current, options)
     listed = mappings.mappings()
     of_others = [
         each
@@ -41,6 +45,15 @@ def look(options: Mapping[str, Any], tables: TableApi, mappings: MappingApi) -> 
         raise InputError(" ".join(found))
     own = [each for each in listed if same_function(options["function_name"], each["FunctionArn"])]
     return {"stream_arn": stream, "event_source_mappings": described(own, mappings)}
+
+
+def _foreign(buckets: Iterable[Bucket], tags: Mapping[str, str]) -> Iterator[str]:
+    """Why a bucket that is there cannot be this pipeline's."""
+    for each in buckets:
+        try:
+            each.owned(tags)
+        except InputError as exc:
+            yield str(exc)
 
 
 def _tags(tables: TableApi, arn: str) -> dict[str, str]:

@@ -10,43 +10,19 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from .aws import (
-    AnsibleAWSError,
-    AnsibleAWSModule,
-    InputError,
-    aws_errors,
-    boto3_tag_list_to_ansible_dict,
-    client,
-    error_code,
-)
+from .aws import AnsibleAWSError, AnsibleAWSModule, InputError, aws_errors, client, error_code
 from .pipeline_lock import FOLDER
 from .pipeline_lock_api import PipelineLock, time_of
 from .plan import Plan, Step
-
-_GONE = ("NoSuchBucket", "404")
-
-
-def ownership_problem(bucket: str, carried: dict[str, str], required: dict[str, str], empty: bool) -> str:
-    """Why the bucket is not this task's to empty; '' when it is.
-
-    A bucket gets its tags after it is made, so one that is empty and has no tags at all may be what a killed run left.
-    """
-    lacking = [f"{key}={value}" for key, value in required.items() if carried.get(key) != str(value)]
-    if not lacking or (empty and not carried):
-        return ""
-    return (
-        f"required_tags: the bucket {bucket} exists, but does not carry the tag {', '.join(lacking)}, so it is not this"
-        " task's to change or empty. Use another bucket; to take this one over, put the tag on it."
-    )
+from .s3_bucket import Bucket
 
 
-class BucketContents:
+class BucketContents(Bucket):
     """The contents of one bucket, for :func:`.runner.run_resource`."""
 
     def __init__(self, module: AnsibleAWSModule):
-        self.bucket: str = module.params["name"]
+        super().__init__(client(module, "s3"), module.params["name"])
         self.required: dict[str, str] = module.params["required_tags"] or {}
-        self.s3 = client(module, "s3")
         self.refuse_retained: bool = module.params.get("refuse_retained") or False
         self.keep_lock = lock_keeper(self.s3, module.params.get("lock"))
         self.deleted = 0
@@ -54,16 +30,10 @@ class BucketContents:
         self.was_empty = True
 
     def read(self) -> dict[str, Any]:
-        try:
-            empty = not self._page(1)
-            carried = self._tags() if self.required else {}
-        except AnsibleAWSError as exc:
-            if error_code(exc) in _GONE:
-                self.exists = False
-                return {"empty": True}
-            raise
-        if problem := ownership_problem(self.bucket, carried, self.required, empty):
-            raise InputError(problem)
+        empty = self.owned(self.required)
+        if empty is None:
+            self.exists = False
+            return {"empty": True}
         if self.refuse_retained and not empty:
             self._refuse_retained()
         return {"empty": empty}
@@ -75,7 +45,7 @@ class BucketContents:
 
     def apply(self, plan: Plan) -> None:
         # Always the first page: what was deleted is not listed again.
-        while page := self._page(1000):
+        while page := self.page(1000):
             self.keep_lock()
             self._delete(page)
             self.deleted += len(page)
@@ -83,28 +53,10 @@ class BucketContents:
     def result(self, state: dict[str, Any]) -> dict[str, Any]:
         return {"deleted": self.deleted, "exists": self.exists, "was_empty": self.was_empty}
 
-    def _page(self, most: int) -> list[dict[str, str]]:
-        """The first versions that are data; the lock of a run is none."""
-        start: dict[str, str] = {}
-        while True:
-            answer = self._list({**start, "MaxKeys": most})
-            listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
-            # The version id goes along even where it is "null", as that of objects older than the bucket's versioning
-            # is: without it a versioned bucket only gets a delete marker on top.
-            page = [
-                {"Key": each["Key"], "VersionId": each["VersionId"]}
-                for each in listed
-                if not each["Key"].startswith(FOLDER)
-            ]
-            if page or start or not answer.get("IsTruncated"):
-                return page
-            # Nothing but the lock: on behind it, whatever it is called.
-            start = {"KeyMarker": f"{FOLDER}~"}
-
     def _answers(self, most: int) -> Iterator[dict[str, Any]]:
         start: dict[str, str] = {}
         while True:
-            answer = self._list({**start, "MaxKeys": most})
+            answer = self.list_versions({**start, "MaxKeys": most})
             yield answer
             if not answer.get("IsTruncated"):
                 return
@@ -166,22 +118,6 @@ class BucketContents:
     @aws_errors("read the retention of a version in the bucket")
     def _retention(self, key: str, version: str) -> dict[str, Any]:
         return self.s3.get_object_retention(Bucket=self.bucket, Key=key, VersionId=version, aws_retry=True)
-
-    @aws_errors("list the versions in the bucket")
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.s3.list_object_versions(Bucket=self.bucket, **request, aws_retry=True)
-
-    def _tags(self) -> dict[str, str]:
-        try:
-            return self._tagging()
-        except AnsibleAWSError as exc:
-            if error_code(exc) == "NoSuchTagSet":
-                return {}
-            raise
-
-    @aws_errors("read the tags of the bucket")
-    def _tagging(self) -> dict[str, str]:
-        return boto3_tag_list_to_ansible_dict(self.s3.get_bucket_tagging(Bucket=self.bucket, aws_retry=True)["TagSet"])
 
     @aws_errors("delete the versions in the bucket")
     def _delete(self, page: list[dict[str, str]]) -> None:

@@ -10,13 +10,15 @@ module: pipeline_guard
 version_added: "0.1.0"
 short_description: Refuse a deploy that would take over, cut off or crowd what is there
 description:
-  - Looks at a pipeline's table and at the event source mappings of the region, and fails with the reason where a deploy
-    would change a table of someone else, lose its place in the stream, or be the third reader of a stream.
+  - Looks at a pipeline's table and buckets and at the event source mappings of the region, and fails with the reason
+    where a deploy would change a table or bucket of someone else, lose its place in the stream, or be the third reader
+    of a stream.
   - Changes nothing, so it comes before the first write, and answers the same in check mode.
   - "C(docs/safety.md) says what each refusal means."
 notes:
   - "Needs these actions: C(dynamodb:DescribeTable), C(dynamodb:ListTagsOfResource), C(lambda:ListEventSourceMappings),
-    C(lambda:GetEventSourceMapping) and C(lambda:ListTags)."
+    C(lambda:GetEventSourceMapping) and C(lambda:ListTags); with O(buckets) also C(s3:GetBucketTagging) and
+    C(s3:ListBucketVersions)."
   - Readers of the stream that are no event source mappings of this account and region cannot be seen.
 author:
   - cloudcdc maintainers (@cloudcdc)
@@ -61,10 +63,18 @@ options:
     default: TRIM_HORIZON
   owner_tags:
     description:
-      - Tags by which a resource is this pipeline's own. The table must carry them, unless it is attached to. A mapping
-        of another function that carries them tells that the function was renamed.
+      - Tags by which a resource is this pipeline's own. The table must carry them, unless it is attached to, and
+        O(buckets) must. A mapping of another function that carries them tells that the function was renamed.
     type: dict
     required: true
+  buckets:
+    description:
+      - Buckets that the deploy makes or changes. One that is not there passes.
+      - So does one that is empty and has no tags at all, since it may be what a run left that was killed between making
+        the bucket and tagging it.
+    type: list
+    elements: str
+    default: []
   replacement_allowed:
     description: Whether a rename or another view type is meant, and the place in the stream may be lost.
     type: bool
@@ -116,6 +126,7 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws impo
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.dynamodb_table import KEY_TYPES
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.dynamodb_table_api import TableApi
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_guard_api import look
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket import Bucket
 
 
 def argument_spec():
@@ -133,6 +144,7 @@ def argument_spec():
         "function_name": {"type": "str", "required": True},
         "starting_position": {"type": "str", "choices": ["TRIM_HORIZON", "LATEST"], "default": "TRIM_HORIZON"},
         "owner_tags": {"type": "dict", "required": True},
+        "buckets": {"type": "list", "elements": "str", "default": []},
         "replacement_allowed": {"type": "bool", "default": False},
     }
 
@@ -142,7 +154,9 @@ def main():
     options = module.params
     try:
         tables = TableApi(client(module, "dynamodb"), options["table_name"], timeout=6)
-        found = look(options, tables, MappingApi(client(module, "lambda")))
+        s3 = client(module, "s3") if options["buckets"] else None
+        buckets = [Bucket(s3, name) for name in options["buckets"]]
+        found = look(options, tables, MappingApi(client(module, "lambda")), buckets)
     except InputError as exc:
         module.fail_json(msg=str(exc))
     except AnsibleAWSError as exc:

@@ -20,7 +20,8 @@ description:
 notes:
   - "Needs these actions: C(s3:GetObject), C(s3:PutObject) and C(s3:DeleteObject) on the object; C(s3:ListBucket) and
     C(s3:GetBucketObjectLockConfiguration) on the bucket. Where it keeps versions also C(s3:ListBucketVersions) and
-    C(s3:DeleteObjectVersion), where its objects are retained C(s3:PutObjectRetention) and C(s3:GetObjectRetention)."
+    C(s3:DeleteObjectVersion), where its objects are retained C(s3:PutObjectRetention) and C(s3:GetObjectRetention), and
+    with O(required_tags) C(s3:GetBucketTagging) and C(s3:ListBucketVersions)."
   - The object is encrypted with S3's own key, whatever the bucket's default is. Nothing in it is secret.
   - In a bucket that keeps versions, releasing the lock also removes the versions that are left of it.
   - A process that was killed may leave a task behind that goes on for a moment. Whoever takes the lock over from a dead
@@ -62,6 +63,12 @@ options:
     type: str
     choices: [fail, ignore]
     default: fail
+  required_tags:
+    description:
+      - Tags that the bucket must carry, else it belongs to someone else, and V(taken) fails before it writes into it.
+      - A bucket that is empty and has no tags at all passes, since it may be what a run left that was killed between
+        making the bucket and tagging it.
+    type: dict
   holder:
     description:
       - Who takes it, for whoever comes second.
@@ -157,6 +164,7 @@ from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.aws impo
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_lock import LONGEST_LEASE, record
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_lock_api import NoBucket, PipelineLock
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.pipeline_lock_process import is_gone
+from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils.s3_bucket import Bucket
 
 
 def argument_spec():
@@ -169,6 +177,7 @@ def argument_spec():
         "lease": {"type": "int", "default": 900},
         "wait": {"type": "int", "default": 0},
         "missing_bucket": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
+        "required_tags": {"type": "dict"},
         "holder": {"type": "str"},
         "process": {"type": "dict"},
     }
@@ -177,6 +186,8 @@ def argument_spec():
 def run(module, lock):
     options = module.params
     if options["state"] == "taken":
+        if options["required_tags"]:
+            Bucket(lock.s3, lock.bucket).owned(options["required_tags"])
         since = datetime.now(timezone.utc)
         asked = record(lock.token, options["holder"] or "unknown", lock.lease, since, options["process"])
         took_over = lock.take(asked, options["wait"], is_gone)
