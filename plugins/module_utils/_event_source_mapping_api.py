@@ -11,7 +11,8 @@ from typing import Any
 
 from .aws import AnsibleAWSError, aws_errors, error_code, error_message
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4.0
+#: Short at first and growing slowly, so that little is waited in vain.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 4.0, 1.5
 
 _TRANSITIONAL = ("Creating", "Enabling", "Updating", "Disabling", "Deleting")
 #: What Lambda says of a role, or of a policy, that is too new for it.
@@ -33,7 +34,7 @@ class Deadline:
         if left <= 0:
             return False
         self._clock.sleep(min(self._pause, left))
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._pause = min(_GROWTH * self._pause, _LONGEST_PAUSE)
         return True
 
 
