@@ -151,7 +151,7 @@ def test_check_mode_announces_the_first_deploy(project):
     check = project.run("deploy", "--check", "--diff").ok()
     assert resources(project.cloud.endpoint) == {}
     announced = changes(check)
-    assert announced == TAGGED | alarms(*ALARMS) | {VERSION, DASHBOARD}
+    assert announced == TAGGED | alarms(*ALARMS) | {JOURNAL, VERSION, DASHBOARD}
     assert changes(project.run("deploy", "--diff").ok()) == announced
     run, seen = status(project)
     run.ok()
@@ -282,6 +282,6 @@ def test_a_read_that_is_refused_leaves_the_others(project, tmp_path):
     run, seen = status(project)
     assert run.returncode == 2
     unreadable = {each["resource"] for each in seen["unreadable"]}
-    assert unreadable == {"table", "what is there already", "custom policy"}
+    assert unreadable == {"table", "what is there already", "journal of the audit log", "custom policy"}
     assert "dynamodb:DescribeTable" in str(seen["unreadable"])
     assert seen["function"]["state"] == "Active" and seen["event_source_mapping"]["state"] == "Enabled"
