@@ -93,6 +93,10 @@ bench: ## Measure the function against the recipe's way, Powertools and boto3; f
 bench-deploy: setup ## Measure deploys, over both connections, against the first release's; fails when a limit is missed
 	@python -m benchmarks.deploy.run
 
+.PHONY: bench-replay
+bench-replay: setup ## Measure the replay of the audit log: speed, calls, memory; fails when a limit is missed
+	@python -m benchmarks.replay.run
+
 .PHONY: test-matrix
 test-matrix: ## Unit tests, lint and the default scenario on both supported sets
 	$(MAKE) lint unit molecule SCENARIO=default PYTHON="$$(tools/find_python.sh 3.11)" VENV=.venv-3.11

@@ -45,21 +45,6 @@ class Bucket:
             raise InputError(problem)
         return empty
 
-    def refuse_foreign(self, required: Mapping[str, str]) -> None:
-        """InputError when it is there and not this task's."""
-        try:
-            carried = self._tags()
-            # Only one that may be what a killed run left has to be looked into.
-            if not ownership_problem(self.bucket, carried, required, empty=False):
-                return
-            empty = not self.page(1)
-        except AnsibleAWSError as exc:
-            if error_code(exc) in _GONE:
-                return
-            raise
-        if problem := ownership_problem(self.bucket, carried, required, empty):
-            raise InputError(problem)
-
     def page(self, most: int) -> list[dict[str, str]]:
         """The first versions that are data; the lock of a run is none."""
         start: dict[str, str] = {}

@@ -22,7 +22,6 @@ from .._history.changes import Change, iso
 from .._history.delivery import Pace
 from .._history.items import Fault, Item, Items, Start, canonical_json, key_digest, same_image
 from .._pipeline_verify.clock import Clock
-from ..aws import InputError
 from .api import Table
 from .options import Options
 
@@ -94,6 +93,7 @@ class Verification:
         self._compared = False
         #: By item, what is wrong with its history.
         self._faulty: dict[bytes, tuple[Fault, ...]] = {}
+        self._more_faults = 0
         self._differing: dict[bytes, _Differing] = {}
         self._differing_count = 0
         self.written: str | None = None
@@ -103,8 +103,10 @@ class Verification:
         self.items += 1
         self.changes += item.changes
         self.existing += item.state is not None
-        if item.faults:
+        if item.faults and len(self._faulty) < _MOST_IN_FLIGHT:
             self._faulty[item.digest] = item.faults
+        else:
+            self._more_faults += len(item.faults)
 
     def compare(
         self,
@@ -123,10 +125,6 @@ class Verification:
         ``later`` reads the log's last changes again, ``again`` all that the log has of some items.
         """
         digest = key_digest(options.keys) if options.keys else None
-        if options.keys and tuple(sorted(options.keys)) != tuple(sorted(names)):
-            raise InputError(
-                f"keys must have the table's key attributes, {', '.join(names)}, not {', '.join(options.keys)}."
-            )
         if options.keys:
             found = ((options.keys, each) for each in table.get([options.keys]).values())
         else:
@@ -161,9 +159,10 @@ class Verification:
         """
         if not self._faulty or len(self._faulty) >= _MOST_IN_FLIGHT:
             return
-        second = {item.digest: set(item.faults) for item in again(set(self._faulty)).all(start)}
+        # By the reason: compaction may have moved the changes to other objects meanwhile.
+        second = {item.digest: {each.reason for each in item.faults} for item in again(set(self._faulty)).all(start)}
         both = {
-            digest: tuple(fault for fault in faults if fault in second.get(digest, ()))
+            digest: tuple(fault for fault in faults if fault.reason in second.get(digest, ()))
             for digest, faults in self._faulty.items()
         }
         self._faulty = {digest: faults for digest, faults in both.items() if faults}
@@ -192,7 +191,7 @@ class Verification:
 
     @property
     def fault_count(self) -> int:
-        return sum(map(len, self._faulty.values()))
+        return sum(map(len, self._faulty.values())) + self._more_faults
 
     def agrees(self) -> bool:
         """Whether nothing is wrong."""
