@@ -17,7 +17,6 @@ SECTIONS = {
     "deployer-scale": "Deployer, at scale",
     "operator": "Operator",
     "operator-replay": "Operator, replay",
-    "operator-scale": "Operator, at scale",
     "reader": "Reader",
     "reader-hardening": "Reader, hardening",
     "reader-scale": "Reader, at scale",

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-from .history.baselines import page_items
+from .history.baselines import baselines_folder, page_items, read_manifest
 from .history.changes import EVENT_NAMES, Change, read_change, same_change, trusted_change
 from .history.delivery import Delivery, Position, Target, Unit
 from .history.generations import FOLDER, Covered, Generation, manifest_number, open_data, read_generations
@@ -48,6 +48,8 @@ MOST_SLICES = 20_000
 #: Failing changes that are told one by one; all are counted.
 MOST_TOLD = 1000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: What may be another when a replay goes on.
+_PACE = ("rate", "timeout")
 _TRIES = 8
 _LAST = "~"
 _SOURCE = b"\x00\x00"
@@ -86,8 +88,8 @@ class Request:
     keys: dict[str, Any] | None
     match: str | None
     target: dict[str, Any]
-    #: The manifest's objects of the baseline that the state of a table begins with.
-    baseline: tuple[dict[str, Any], ...]
+    #: The name of the manifest of the baseline that the state of a table begins with.
+    baseline: str | None
     lanes: int
     rate: float
     timeout: float
@@ -123,7 +125,7 @@ class Request:
             keys=told.get("keys"),
             match=told.get("match"),
             target=target,
-            baseline=tuple(told.get("baseline") or ()),
+            baseline=told.get("baseline"),
             lanes=int(told.get("lanes") or 4),
             rate=float(told.get("rate") or 0),
             timeout=float(told.get("timeout") or 300),
@@ -230,12 +232,16 @@ def plan(room: Room, prefix: str, told: dict[str, Any], *, slice_objects: int, c
     store = room.store
     former = room.read_json("request.json")
     if former is not None:
-        asked = {**{name: former.get(name) for name in told}, "replay": told.get("replay")}
+        # The rest of the mark is that of the first start; how fast it goes on may be another.
+        same = {name: value for name, value in told.items() if name in ("replay", *_PACE)}
+        asked = {**{name: former.get(name) for name in told}, **same}
         if asked != told:
             names = ", ".join(sorted(name for name in told if asked[name] != told[name]))
             raise RequestRefused(f"The replay {room.folder} was begun with other options ({names}). Give another id.")
-        if former["replay"]["id"] == told["replay"]["id"] and room.read_json("plan.json"):
-            return room.read_json("plan.json")
+        if planned := room.read_json("plan.json"):
+            room = Room(store, room._client, former["replay"]["id"], former["locked"])
+            room.put_json("request.json", {**former, **{name: told[name] for name in _PACE if name in told}})
+            return planned
     told = dict(told)
     told["from"] = told.get("from") or _begin(store, prefix)
     request = Request.read(told)
@@ -264,9 +270,12 @@ def _begin(store: Store, prefix: str) -> str:
 def _slices(store: Store, prefix: str, request: Request, most: int) -> tuple[list[dict[str, Any]], int]:
     found: list[dict[str, Any]] = []
     size = 0
-    for each in request.baseline:
-        found.append({"snapshot": each["key"], "sha256": each["sha256"]})
-        size += int(each.get("bytes") or 0)
+    if request.baseline:
+        if not str(request.baseline).startswith(baselines_folder(prefix)):
+            raise RequestRefused(f"baseline must be the name of a manifest below {baselines_folder(prefix)}.")
+        for each in read_manifest(store, request.baseline)["objects"]:
+            found.append({"snapshot": each["key"], "sha256": each["sha256"]})
+            size += int(each.get("bytes") or 0)
     with ThreadPoolExecutor(WORKERS) as pool:
         wanted = hours(request.start, request.end, prefix)
         for slices, bytes_ in pool.map(lambda hour: _slices_of(store, hour, most), wanted):

@@ -18,7 +18,7 @@ from typing import Any
 from .._change_rules.change import Change as RuleChange
 from .._change_rules.expression import compile_expression
 from .._change_rules.values import EvaluationError, is_true
-from .._history.baselines import read_journal, read_manifests, snapshot_items
+from .._history.baselines import manifest_key, read_journal, read_manifests, snapshot_items
 from .._history.changes import Change, iso
 from .._history.completeness import Completeness, completeness
 from .._history.delivery import Delivery, Stopped, Unit
@@ -261,12 +261,13 @@ class Replay:
         return next(itertools.islice(found, options.at_scale_objects, None), None) is not None
 
     def _at_scale(self) -> None:
-        options, baseline = self._options, []
+        options, baseline = self._options, None
         if options.target == TABLE:
             schema = self._check_table()
             complete = self._complete_at(self._until)
             self._since = complete.start
-            baseline = list(complete.baseline["objects"]) if complete.baseline else []
+            # By its name: an execution takes 256 KiB, and a manifest may name many objects.
+            baseline = manifest_key(options.prefix, complete.baseline["id"]) if complete.baseline else None
         self._begin()
         if options.target == TABLE:
             self._make_table(schema)

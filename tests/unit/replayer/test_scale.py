@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replayer import scale
 from replayer.compaction import Compaction, closed_hours
+from replayer.history import baselines
 from replayer.history.answers import Failed, Processed
 from replayer.history.delivery import Unit
 from replayer.history.items import key_digest
@@ -166,6 +167,23 @@ def compact(s3, source, share=0.5):
             Compaction(Store(s3, "bucket"), PREFIX, hour, max_sources=source.randint(2, 30), workers=2).run()
 
 
+def write_baseline(s3, body):
+    """Of one object; gives the manifest's name."""
+    name = "20260131T090000Z-00000000"
+    key, manifest = baselines.page_key(PREFIX, name, 0, 0), baselines.manifest_key(PREFIX, name)
+    told = {
+        "schema": baselines.MANIFEST_SCHEMA,
+        "id": name,
+        "streamArn": "any",
+        "tableId": "any",
+        "watermark": "2026-01-31T09:00:00Z",
+        "end": "2026-01-31T09:00:01Z",
+        "objects": [{"key": key, "items": 1, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}],
+    }
+    s3.objects |= {key: body, manifest: json.dumps(told).encode()}
+    return manifest
+
+
 def by_item(changes):
     found = defaultdict(list)
     for each in changes:
@@ -223,14 +241,9 @@ def test_a_table_becomes_what_it_was_at_the_time(seed, hours, baseline):
     told = {**TOLD, "to": until, "target": {"kind": "table", "table": "Copy"}}
     wanted = {}
     if baseline:
-        from replayer.history.baselines import item_line, packed
-
         old = {"Id": {"S": "old"}, "B": {"B": b"xy"}}
-        body = packed([item_line(old, ["Id"])])
-        s3.objects["audit-logs/baseline/x/0000.ndjson.gz"] = body
-        told["baseline"] = [
-            {"key": "audit-logs/baseline/x/0000.ndjson.gz", "sha256": hashlib.sha256(body).hexdigest(), "bytes": 9}
-        ]
+        body = baselines.packed([baselines.item_line(old, ["Id"])])
+        told["baseline"] = write_baseline(s3, body)
         wanted["old"] = old
     for each in changes:
         if each["timestamp"] <= until:
@@ -328,7 +341,9 @@ def test_other_options_under_the_same_id_are_refused():
     Replay(s3).plan()
     with pytest.raises(scale.RequestRefused, match=r"other options \(to\)"):
         Replay(s3, {**TOLD, "to": "2026-01-31T11:00:00Z"}).plan()
-    Replay(s3, {**TOLD, "replay": {"id": "r1", "time": "later"}}).plan()
+    on = Replay(s3, {**TOLD, "replay": {"id": "r1", "time": "later"}, "rate": 7})
+    on.plan()
+    assert (on.request.marker["time"], on.request.rate) == (TOLD["replay"]["time"], 7)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +355,7 @@ def test_other_options_under_the_same_id_are_refused():
         ({"table_name": ""}, "table_name is missing"),
         ({"event_names": ["UPSERT"]}, "event_names may hold"),
         ({"target": {"kind": "file"}}, "target.kind must be"),
+        ({"baseline": "audit-logs/2026/01/31/10/x"}, "baseline must be the name of a manifest"),
         ({"target": {"kind": "table"}, "event_names": ["INSERT"]}, "needs every change"),
     ],
 )
