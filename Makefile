@@ -76,10 +76,11 @@ molecule: setup ## The role end to end on the local cloud, IAM enforced: make mo
 
 .PHONY: soak
 soak: export CDC_SOAK = 1
-soak: setup ## The long runs: full counts of properties, faults, kills and failure records; molecule over local
+soak: setup ## The long runs: full counts of properties, faults, kills, failure records and replays; molecule over local
 	@mkdir -p build
-	pytest tests/unit/local_cloud tests/integration/test_nothing_is_lost.py tests/integration/test_pipeline_redrive.py \
-		tests/integration/test_check_and_drift.py --durations=10 --junitxml=build/soak.xml
+	pytest tests/unit/local_cloud tests/unit/history tests/integration/test_nothing_is_lost.py \
+		tests/integration/test_pipeline_redrive.py tests/integration/test_check_and_drift.py \
+		tests/integration/test_baseline.py tests/integration/test_replay.py --durations=10 --junitxml=build/soak.xml
 	$(MAKE) molecule CONNECTION=local
 
 .PHONY: bench

@@ -37,6 +37,7 @@ SINCE = (
     Since("further alarms", re.compile(r".*\bthe alarms\b.*")),
     Since("version and alias", re.compile(r".*\bPublish a version\b.*")),
     Since("run lock", re.compile(r".*\bthe pipeline's lock\b.*")),
+    Since("journal of the log", re.compile(r".*\bNote what the audit log holds\b.*")),
     Since("guard", re.compile(r".*\bRefuse what would take over\b.*")),
 )
 

@@ -52,7 +52,7 @@ def _foreign(buckets: Iterable[Bucket], tags: Mapping[str, str]) -> Iterator[str
     """Why a bucket that is there cannot be this pipeline's."""
     for each in buckets:
         try:
-            each.refuse_foreign(tags)
+            each.owned(tags)
         except InputError as exc:
             yield str(exc)
 

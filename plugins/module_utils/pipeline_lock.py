@@ -18,6 +18,8 @@ from typing import Any
 
 #: Where locks are. Nothing here is data of a pipeline.
 FOLDER = ".cloudcdc/"
+#: Of it, what is no data.
+LOCKS = f"{FOLDER}lock/"
 #: Both times of S3 are cut to whole seconds, and its machines' clocks may differ a little.
 MARGIN = 3
 #: A longer lease is none that this collection writes.

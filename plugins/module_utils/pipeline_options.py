@@ -85,6 +85,9 @@ _RANGES = {
     "replayer_memory_size": (512, 10_240),
     "replayer_timeout": (60, 900),
     "replayer_ephemeral_storage": (512, 10_240),
+    "replay_at_scale_concurrency": (1, 1_000),
+    "replay_at_scale_objects": (0, 1_000_000_000),
+    "replay_at_scale_slice_objects": (1, 100_000),
     "compaction_delay_minutes": (5, 10_080),
     "compaction_lookback_hours": (1, 8_760),
     "compaction_max_sources": (2, 1_000_000),
@@ -100,6 +103,10 @@ _READ_CAPACITY_MOST = 1_000_000
 _ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
 _SESSION = (900, 43_200)
 
+_REPLAY_TARGET = re.compile(
+    r"arn:[^:]+:(lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_*-]+|dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.*-]+"
+    r"|sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.*-]+|sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.*-]+)"
+)
 _SCHEDULE = re.compile(r"(rate|cron)\(.+\)")
 _HAND_ON = {
     "queue_arn": (
@@ -424,6 +431,12 @@ def _compaction(given: dict[str, Any]) -> list[str]:
             f"{PREFIX}replayer_name is {given.get('replayer_name')!r}, the name of the pipeline's function; give"
             " another."
         )
+    found += [
+        f"{PREFIX}replay_at_scale_targets[{place}] is {arn!r}; give the ARN of a function without a version, a table,"
+        " a queue or a topic."
+        for place, arn in enumerate(given.get("replay_at_scale_targets") or [])
+        if not _REPLAY_TARGET.fullmatch(str(arn))
+    ]
     schedule = str(given.get("compaction_schedule") or "")
     if schedule and not _SCHEDULE.fullmatch(schedule):
         found.append(

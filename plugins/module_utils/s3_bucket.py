@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .aws import AnsibleAWSError, InputError, aws_errors, boto3_tag_list_to_ansible_dict, error_code
-from .pipeline_lock import FOLDER
+from .pipeline_lock import LOCKS
 
 _GONE = ("NoSuchBucket", "404")
 
@@ -45,21 +45,6 @@ class Bucket:
             raise InputError(problem)
         return empty
 
-    def refuse_foreign(self, required: Mapping[str, str]) -> None:
-        """InputError when it is there and not this task's."""
-        try:
-            carried = self._tags()
-            # Only one that may be what a killed run left has to be looked into.
-            if not ownership_problem(self.bucket, carried, required, empty=False):
-                return
-            empty = not self.page(1)
-        except AnsibleAWSError as exc:
-            if error_code(exc) in _GONE:
-                return
-            raise
-        if problem := ownership_problem(self.bucket, carried, required, empty):
-            raise InputError(problem)
-
     def page(self, most: int) -> list[dict[str, str]]:
         """The first versions that are data; the lock of a run is none."""
         start: dict[str, str] = {}
@@ -71,12 +56,12 @@ class Bucket:
             page = [
                 {"Key": each["Key"], "VersionId": each["VersionId"]}
                 for each in listed
-                if not each["Key"].startswith(FOLDER)
+                if not each["Key"].startswith(LOCKS)
             ]
             if page or start or not answer.get("IsTruncated"):
                 return page
             # Nothing but the lock: on behind it, whatever it is called.
-            start = {"KeyMarker": f"{FOLDER}~"}
+            start = {"KeyMarker": f"{LOCKS}~"}
 
     @aws_errors("list the versions in the bucket")
     def list_versions(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .aws import AnsibleAWSError, AnsibleAWSModule, InputError, aws_errors, client, error_code
-from .pipeline_lock import FOLDER
+from .pipeline_lock import LOCKS
 from .pipeline_lock_api import PipelineLock, time_of
 from .plan import Plan, Step
 from .s3_bucket import Bucket
@@ -77,7 +77,7 @@ class BucketContents(Bucket):
         oldest: dict[Any, dict[str, Any]] = {}
         for answer in self._answers(1000):
             for each in answer.get("Versions", []):
-                if each["Key"].startswith(FOLDER):
+                if each["Key"].startswith(LOCKS):
                     continue
                 day = each["LastModified"].date()
                 if day not in newest or each["LastModified"] > newest[day]["LastModified"]:

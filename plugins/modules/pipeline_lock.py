@@ -187,7 +187,7 @@ def run(module, lock):
     options = module.params
     if options["state"] == "taken":
         if options["required_tags"]:
-            Bucket(lock.s3, lock.bucket).refuse_foreign(options["required_tags"])
+            Bucket(lock.s3, lock.bucket).owned(options["required_tags"])
         since = datetime.now(timezone.utc)
         asked = record(lock.token, options["holder"] or "unknown", lock.lease, since, options["process"])
         took_over = lock.take(asked, options["wait"], is_gone)

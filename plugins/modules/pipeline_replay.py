@@ -34,7 +34,9 @@ notes:
     and C(lambda:GetFunctionConfiguration) on the function, or C(sqs:SendMessage) and C(sqs:GetQueueAttributes) on the
     queue, or C(sns:Publish) and C(sns:GetTopicAttributes) on the topic; for O(target=table) C(dynamodb:DescribeTable),
     C(dynamodb:CreateTable), C(dynamodb:TagResource), C(dynamodb:Scan) and C(dynamodb:BatchWriteItem); for
-    O(target=verify) C(dynamodb:DescribeTable), C(dynamodb:Scan) and C(dynamodb:BatchGetItem). With customer managed
+    O(target=verify) C(dynamodb:DescribeTable), C(dynamodb:Scan) and C(dynamodb:BatchGetItem); with
+    O(state_machine_arn) C(states:StartExecution) and C(states:ListExecutions) on it, C(states:DescribeExecution) on its
+    executions. With customer managed
     keys also C(kms:Decrypt), and C(kms:GenerateDataKey) for an encrypted queue or topic."
 author:
   - cloudcdc maintainers (@cloudcdc)
@@ -174,6 +176,16 @@ options:
       - How many seconds O(target=verify) reads items again that differ, since a change may be on its way.
     type: int
     default: 60
+  state_machine_arn:
+    description:
+      - The state machine that replays within AWS what is too large for one machine, with any O(target) but V(verify)
+        and V(file), and without O(limit). See C(docs/replay-at-scale.md).
+    type: str
+  at_scale_objects:
+    description:
+      - With O(state_machine_arn), replays within AWS when more objects than this lie in the range.
+    type: int
+    default: 100000
   state_dir:
     description:
       - The folder where the replay notes how far it is, in a file named after O(table_name) and O(replay_id) that only
@@ -334,6 +346,11 @@ cost:
   returned: always, but when the options were refused
   type: dict
   sample: {requests: {lambda_invoke: 200, s3_get: 2000, s3_list: 3}, usd: 0.0009}
+execution_arn:
+  description: The execution that replayed within AWS.
+  returned: when AWS did
+  type: str
+  sample: arn:aws:states:eu-west-1:123456789012:execution:order-processor-replay:indexer-1-8d0f3c52
 error_file:
   description: Where the texts of the function's errors are, null where there are none.
   returned: always, but when the options were refused
@@ -379,6 +396,8 @@ ARGUMENT_SPEC = {
     "limit": {"type": "int", "default": 0},
     "timeout": {"type": "int", "default": 300},
     "settle_seconds": {"type": "int", "default": 60},
+    "state_machine_arn": {"type": "str"},
+    "at_scale_objects": {"type": "int", "default": 100000},
     "state_dir": {"type": "path"},
     "progress_file": {"type": "path"},
     "error_file": {"type": "path"},

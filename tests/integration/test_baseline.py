@@ -182,6 +182,7 @@ def test_killed_under_writes_and_gone_on_with_it_makes_the_log_tell_the_table(pr
     expected = plain(live(cloud))
     until(lambda: plain(rebuilt(store, manifest)) == expected, "the log's state of the table", 60)
     assert len(expected) > ITEMS * 0.9
+    project.run("replay", "-e", "replay_target=verify").ok()
 
     report = json.loads((project.folder / "build/baseline/test/warehouse.json").read_text())
     assert report["committed"] and report["items"] == manifest["items"]

@@ -31,6 +31,7 @@ QUEUE = "Create or adjust the failure queue"
 FAILURE_TOPIC = "Create or adjust the failure topic"
 POLICY = "Create or adjust the custom policy"
 ROLE = "Create or adjust the execution role"
+JOURNAL = "Note what the audit log holds"
 LOG_GROUP = "Create or adjust the function's log group"
 FUNCTION = "Create or adjust the function"
 FUNCTION_SETTINGS = "Set the function's key, log format and reserved concurrency"
@@ -63,7 +64,7 @@ EDITS: list[tuple[str, Any, set[str]]] = [
     ("point_in_time_recovery_enabled", True, {TABLE}),
     ("deletion_protection_enabled", True, {TABLE}),
     ("audit_bucket_versioning", True, {BUCKET}),
-    ("audit_prefix", "changes/", {POLICY, FUNCTION, VERSION}),
+    ("audit_prefix", "changes/", {POLICY, FUNCTION, VERSION, JOURNAL}),
     ("subscriptions", ON_CALL, {CHANGE_TOPIC}),
     ("subscriptions", [{**ON_CALL[0], "filter_policy": ONLY_INSERTS}], {CHANGE_TOPIC}),
     ("alarm_subscriptions", ON_CALL, {ALARM_TOPIC}),
@@ -77,14 +78,14 @@ EDITS: list[tuple[str, Any, set[str]]] = [
     ("concurrency", 16, {FUNCTION, VERSION}),
     ("batch_size", 20, {MAPPING}),
     ("maximum_retry_attempts", 5, {MAPPING}),
-    ("filter_criteria", ['{"eventName": ["INSERT"]}'], {MAPPING}),
-    ("enabled", False, {MAPPING}),
+    ("filter_criteria", ['{"eventName": ["INSERT"]}'], {MAPPING, JOURNAL}),
+    ("enabled", False, {MAPPING, JOURNAL}),
     # The dashboard shows the limit.
     ("alarm_failure_age_in_seconds", 3600, {*alarms("dlq-age"), DASHBOARD}),
     ("alarm_period", 120, alarms(*ALARMS)),
     ("dashboard", False, {DASHBOARD}),
     ("tags", {"team": "data"}, TAGGED | alarms(*ALARMS)),
-    ("audit_lifecycle", {"expiration_days": 400}, {BUCKET_SETTINGS}),
+    ("audit_lifecycle", {"expiration_days": 400}, {BUCKET_SETTINGS, JOURNAL}),
     ("log_format", "JSON", {FUNCTION_SETTINGS, VERSION}),
     # The queue's messages come from the topic, so it lets the topic in; who may deliver where is part of the policy.
     (
@@ -150,7 +151,7 @@ def test_check_mode_announces_the_first_deploy(project):
     check = project.run("deploy", "--check", "--diff").ok()
     assert resources(project.cloud.endpoint) == {}
     announced = changes(check)
-    assert announced == TAGGED | alarms(*ALARMS) | {VERSION, DASHBOARD}
+    assert announced == TAGGED | alarms(*ALARMS) | {JOURNAL, VERSION, DASHBOARD}
     assert changes(project.run("deploy", "--diff").ok()) == announced
     run, seen = status(project)
     run.ok()
@@ -281,6 +282,6 @@ def test_a_read_that_is_refused_leaves_the_others(project, tmp_path):
     run, seen = status(project)
     assert run.returncode == 2
     unreadable = {each["resource"] for each in seen["unreadable"]}
-    assert unreadable == {"table", "what is there already", "custom policy"}
+    assert unreadable == {"table", "what is there already", "journal of the audit log", "custom policy"}
     assert "dynamodb:DescribeTable" in str(seen["unreadable"])
     assert seen["function"]["state"] == "Active" and seen["event_source_mapping"]["state"] == "Enabled"

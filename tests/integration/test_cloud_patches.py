@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from cloud_driver import LocalCloud
 from cloud_mappings import ASSUMED_BY_LAMBDA, Mapping, calls, eventually, let, make_function, make_table, put, refused
 
@@ -496,3 +497,53 @@ def test_a_policy_that_wants_tls_lets_requests_pass_but_those_that_say_they_are_
 
 def say_without_tls(request, **_rest):
     request.headers["X-Forwarded-Proto"] = "http"
+
+
+# --- state machines and rules ----------------------------------------------------------------------------------------
+
+
+def test_rights_on_state_machines_and_rules_hold_for_those_that_are_named(cloud, bare):
+    """And bare MiniStack asks for the rights on none of them in particular, or on another name of the rule."""
+    assert _as_named(cloud) == dict.fromkeys(("machine", "rule", "target", "tags of machine", "tags of rule"), True)
+    assert not all(_as_named(bare).values())
+
+
+def _as_named(cloud) -> dict[str, bool]:
+    iam, name = cloud.client("iam"), f"named-{int(time.time() * 1000)}"
+    machine, rule = arn("states", f"stateMachine:{name}"), arn("events", f"rule/{name}")
+    allowed = [{"Effect": "Allow", "Action": ["states:*", "events:*"], "Resource": [machine, rule]}]
+    iam.create_user(UserName=name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    iam.put_user_policy(UserName=name, PolicyName="named", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    states, events = (
+        boto3.client(service, endpoint_url=cloud.endpoint, region_name="us-east-1", **keys)
+        for service in ("stepfunctions", "events")
+    )
+    definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_LAMBDA))["Role"]["Arn"]
+
+    def passes(call, **request) -> bool:
+        try:
+            call(**request)
+        except ClientError as exc:
+            assert "not authorized" in str(exc), exc
+            return False
+        return True
+
+    made = passes(states.create_state_machine, name=name, definition=definition, roleArn=role)
+    assert not passes(states.create_state_machine, name=f"{name}-other", definition=definition, roleArn=role)
+    ruled = passes(events.put_rule, Name=name, ScheduleExpression="rate(1 hour)")
+    assert not passes(events.put_rule, Name=f"{name}-other", ScheduleExpression="rate(1 hour)")
+    if not ruled:
+        cloud.client("events").put_rule(Name=name, ScheduleExpression="rate(1 hour)")
+    target = {"Id": "t", "Arn": machine, "RoleArn": role}
+    assert not passes(events.put_targets, Rule=f"{name}-other", Targets=[target])
+    return {
+        "machine": made,
+        "rule": ruled,
+        "target": passes(events.put_targets, Rule=name, Targets=[target]),
+        "tags of machine": passes(states.list_tags_for_resource, resourceArn=machine),
+        "tags of rule": passes(events.list_tags_for_resource, ResourceARN=rule),
+    }

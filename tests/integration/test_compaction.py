@@ -12,6 +12,7 @@ from ansible_runs import Project, until
 from replayer.history.generations import FOLDER, read_generations
 from replayer.history.reader import Reader
 from replayer.history.store import Store
+from test_identities import granted, used
 
 from tests.leftovers import resources
 from tests.unit.history.logs import FIRST, PREFIX, FakeS3, envelope, random_changes, write_batch, write_changes
@@ -62,7 +63,7 @@ class Scene:
         return read_generations(self.store, self.keys(prefix))
 
     def read(self):
-        reader = Reader(self.store, PREFIX)
+        reader = Reader(self.store, PREFIX, workers=8)
         found = [each.envelope for each in reader.changes(FIRST.replace(hour=0), FIRST.replace(hour=23))]
         assert reader.findings.sentences() == []
         return found
@@ -185,6 +186,19 @@ def test_runs_at_once_and_runs_that_are_stopped_lose_and_double_nothing(empty):
     assert seen and all(seen)
     assert empty.sources() == [] and empty.read() == changes
     assert sum(each.sources for each in empty.manifests()) == len(fake.objects)
+
+
+def test_the_policies_are_exactly_what_the_work_takes(scene):
+    scene.project.options |= {"tags": {"team": "data"}, "compaction_max_sources": 30}
+    scene.project.run("deploy").ok()
+    scene.project.options |= {"tags": {}, "compaction_schedule": "cron(20 * * * ? *)"}
+    scene.project.run("deploy").ok()
+    scene.project.run("status", "-e", "status_fail_on=never").ok()
+    scene.project.run("teardown").ok()
+    scene.project.run("deploy").ok()
+    for identity in ("deployer", "reader"):
+        taken = {each for each in used(scene.cloud, identity) if each.startswith(("states:", "events:"))}
+        assert taken == granted(f"{identity}-scale"), identity
 
 
 def test_switched_off_it_can_still_be_torn_down(scene):

@@ -87,7 +87,8 @@ def test_teardown_keeps_the_data_until_told_and_can_be_run_again(fresh, tmp_path
     item = {"UserId": {"S": "kept"}, "ActivityId": {"S": "one"}}
     fresh.client("dynamodb").put_item(TableName=outputs["table_name"], Item=item)
     s3 = fresh.client("s3")
-    until(lambda: s3.list_objects_v2(Bucket=outputs["audit_bucket"]).get("KeyCount"), "the audit object")
+    changes = {"Bucket": outputs["audit_bucket"], "Prefix": f"{outputs['audit_prefix']}2"}
+    until(lambda: s3.list_objects_v2(**changes).get("KeyCount"), "the audit object")
     s3.put_object(Bucket=outputs["failure_bucket"], Key="aws/lambda/not-yet-redriven", Body=b"{}")
     sqs, queue = fresh.client("sqs"), outputs["failure_queue_url"]
     sqs.send_message(QueueUrl=queue, MessageBody="not yet redriven")

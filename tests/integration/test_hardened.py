@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible_runs import CHECKOUT, Project
+from ansible_runs import CHECKOUT, Project, until
 from botocore.exceptions import ClientError
 from cloud_driver import LocalCloud
 from test_identities import ALWAYS_ALLOWED, granted, used
+
+from tests.unit.history.logs import FakeS3, envelope, write_changes
 
 pytestmark = pytest.mark.cloud
 
@@ -40,6 +42,8 @@ HARDENED = {
     "reserved_concurrency": 10,
     "tracing_mode": "Active",
     "failure_destination": "bucket",
+    "compaction": True,
+    "replay_at_scale": True,
     "maximum_batching_window_in_seconds": 0,
 }
 #: Deployed with these left out first, as a pipeline is that is there already.
@@ -212,9 +216,61 @@ def test_the_function_has_its_settings_and_its_role_no_more_than_it_needs(harden
     assert by_sid["UseKey"]["Resource"] == hardened.key["Arn"]
     assert set(by_sid) >= {"ReadStream", "WriteLogs", "Trace", "NetworkInterfaces"}
     # With the boundary alone, and without it, every action would be refused: so it holds them all.
+    assert {action for each in document["Statement"] for action in actions(each)} <= boundary_actions()
+
+
+def test_compaction_and_replay_work_within_key_boundary_and_lock(hardened):
+    cloud, outputs = hardened.cloud, hardened.outputs
+    s3, states = cloud.client("s3"), cloud.client("stepfunctions")
+    fake = FakeS3()
+    changes = [envelope(number, f"item-{number}", seconds=number) for number in range(5)]
+    for key in write_changes(fake, changes):
+        s3.put_object(Bucket=outputs["audit_bucket"], Key=key, Body=fake.objects[key])
+    times = {"from": "2026-01-31T10:00:00Z", "to": "2026-01-31T10:59:59Z"}
+    function = {"kind": "function", "function_name": outputs["function_name"], "qualifier": "live"}
+    replay = {**times, "replay": {"id": "r1", "time": "now"}, "table_name": "Items", "target": function}
+    for machine, told in (("compaction", times), ("replay", replay)):
+        arn = outputs[f"{machine}_state_machine_arn"]
+        key = states.describe_state_machine(stateMachineArn=arn)["encryptionConfiguration"]["kmsKeyId"]
+        assert key == hardened.key["Arn"]
+        execution = states.start_execution(stateMachineArn=arn, input=json.dumps(told))["executionArn"]
+        ended = until(lambda at=execution: _ended(states, at), f"the end of {machine}", 240)
+        assert ended["status"] == "SUCCEEDED", ended
+        answer = json.loads(ended["output"])
+        assert answer.get("changes", answer.get("sent")) == len(changes)
+    # What lay between the steps of the replay was not locked for longer than a minute.
+    left = [
+        each["Key"] for each in s3.list_object_versions(Bucket=outputs["audit_bucket"], Prefix=".cloudcdc/")["Versions"]
+    ]
+    assert left and not [key for key in left if "/split/" in key or "/lanes/" in key]
+
+    iam, within = cloud.client("iam"), boundary_actions()
+    roles = [
+        each["RoleName"] for each in iam.list_roles()["Roles"] if each["RoleName"].startswith("dynamodb-stream-role")
+    ]
+    named = {each.rpartition("-")[2] for each in roles if "-cdc-test-" in each}
+    assert named == {"activities", "replayer", "compaction", "replay", "schedule"}
+    for role in roles:
+        made = iam.get_role(RoleName=role)["Role"]
+        assert made["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+        for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            assert policy_actions(iam, each["PolicyArn"]) <= within
+
+
+def _ended(states, execution: str) -> dict | None:
+    found = states.describe_execution(executionArn=execution)
+    return None if found["status"] == "RUNNING" else found
+
+
+def boundary_actions() -> set[str]:
     boundary = json.loads((CHECKOUT / "files/iam/boundary.json").read_text())
-    within = {action for each in boundary["Statement"] for action in actions(each)}
-    assert {action for each in document["Statement"] for action in actions(each)} <= within
+    return {action for each in boundary["Statement"] for action in actions(each)}
+
+
+def policy_actions(iam, arn: str) -> set[str]:
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    return {action for each in document["Statement"] for action in actions(each)}
 
 
 def actions(statement: dict) -> list[str]:
@@ -278,12 +334,13 @@ def test_a_key_is_kept_until_the_data_goes_and_comes_back_with_a_deploy(taken_up
 def test_the_policies_are_what_all_of_this_takes(cloud, hardened, taken_up):
     recorded = used(cloud, "deployer")
     assert granted("deployer-hardening") - recorded == set()
-    assert recorded - granted("deployer") - granted("deployer-hardening") - ALWAYS_ALLOWED == set()
+    documented = granted("deployer") | granted("deployer-hardening") | granted("deployer-scale") | ALWAYS_ALLOWED
+    assert recorded - documented == set()
     # Refused because they came without TLS.
     assert used(cloud, "operator", refused=["s3:ListBucket", "sqs:ReceiveMessage"]) <= granted("operator")
     looked = used(cloud, "reader")
     assert granted("reader-hardening") - looked == set()
-    assert looked - granted("reader") - granted("reader-hardening") == set()
+    assert looked - granted("reader") - granted("reader-hardening") - granted("reader-scale") == set()
 
 
 def test_production_shows_every_option_that_hardens():

@@ -20,8 +20,10 @@ from typing import Any
 
 import pytest
 from ansible_runs import Project, until
+from replayer.compaction import Compaction
+from replayer.history.store import Store
 
-from tests import random_changes
+from tests import random_changes, same_items
 from tests.accounting import Pipeline
 
 pytestmark = pytest.mark.cloud
@@ -62,6 +64,10 @@ class Scene:
             batch_size=50,
             audit_layout=layout,
             replay_settle_seconds=20,
+            replay_at_scale=True,
+            replay_at_scale_concurrency=4,
+            replay_at_scale_slice_objects=20,
+            replay_at_scale_targets=["arn:aws:dynamodb:us-east-1:000000000000:table/UserActivities-cdc-test-scaled"],
         )
         self.project.run("deploy").ok()
         self.outputs = self.project.outputs("activities")
@@ -85,15 +91,21 @@ class Scene:
         until(lambda: not pipeline.account().missing, "every change in the log", 300)
 
     def items(self, table: str) -> dict[str, Any]:
-        pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        found = {}
-        for page in pages:
-            for item in page["Items"]:
-                found[json.dumps([item["UserId"], item["ActivityId"]], default=repr)] = comparable(item)
-        return found
+        return same_items.items(self.cloud.client("dynamodb"), table)
 
     def replay(self, target: str, *arguments: str):
         return self.project.run("replay", "-e", f"replay_target={target}", *arguments)
+
+    def compact(self) -> None:
+        """Every hour, also the one that is not over, into several generations."""
+        prefix = self.outputs["audit_prefix"]
+        store = Store(self.cloud.client("s3"), self.outputs["audit_bucket"])
+        for hour in sorted({key[: len(prefix) + len("YYYY/MM/DD/HH/")] for key in self.names()}):
+            done, after = False, ""
+            while not done:
+                compaction = Compaction(store, prefix, hour, max_sources=CHANGES // 5, max_bytes=10**9)
+                outcome = compaction.run(after)
+                done, after = outcome.done, outcome.after
 
     def verify(self):
         """What is altered on purpose does not settle."""
@@ -116,16 +128,6 @@ class Scene:
 
     def remove(self, key: str) -> None:
         self.cloud.client("s3").delete_object(Bucket=self.outputs["audit_bucket"], Key=key)
-
-
-def comparable(value: Any) -> Any:
-    """Sets have no order."""
-    if isinstance(value, dict):
-        return {
-            name: sorted(each, key=repr) if name in ("SS", "NS", "BS") else comparable(each)
-            for name, each in value.items()
-        }
-    return [comparable(each) for each in value] if isinstance(value, list) else value
 
 
 LAYOUTS = ["per_change", "per_batch"]
@@ -164,6 +166,20 @@ def test_log_and_table_agree_and_check_mode_changes_nothing(scene):
 
 
 @once
+def test_aws_makes_the_same_of_the_log_as_one_machine(scene):
+    moment, items = scene.moments[1]
+
+    run = scene.replay(
+        "table",
+        *("-e", "replay_table=UserActivities-cdc-test-scaled", "-e", f"replay_to={moment}"),
+        *("-e", "ddb_stream_pipeline_replay_at_scale_objects=0"),
+    ).ok()
+
+    assert scene.items("UserActivities-cdc-test-scaled") == items
+    assert "Read the log and replay it" in run.changed()
+    assert scene.report()["counts"]["sent"] == len(items)
+
+
 def test_changes_that_are_made_meanwhile_are_no_difference(scene):
     with scene.project.started("replay", "-e", "replay_target=verify") as run:
         while run.poll() is None:
@@ -436,3 +452,15 @@ def test_what_cannot_be_is_refused_before_anything_is_written(scene, arguments, 
     assert run.returncode != 0
     assert words in run.failures()[0]
     assert (sorted(client.list_tables()["TableNames"]), scene.names()) == before
+
+
+def test_compacted_the_log_tells_the_same(scene):
+    scene.wait()
+    scene.compact()
+    assert {key.rpartition("/")[0].rpartition("/")[2] for key in scene.names()} == {".compacted"}
+
+    for place, (moment, items) in enumerate(scene.moments):
+        table = f"UserActivities-cdc-test-compacted-{place}"
+        scene.replay("table", "-e", f"replay_table={table}", "-e", f"replay_to={moment}").ok()
+        assert scene.items(table) == items
+    scene.verify().ok()

@@ -14,10 +14,12 @@ DOC = (CHECKOUT / "docs/iam.md").read_text()
 SECTIONS = {
     "deployer": "Deployer",
     "deployer-hardening": "Deployer, hardening",
+    "deployer-scale": "Deployer, at scale",
     "operator": "Operator",
     "operator-replay": "Operator, replay",
     "reader": "Reader",
     "reader-hardening": "Reader, hardening",
+    "reader-scale": "Reader, at scale",
 }
 IDENTITIES = list(SECTIONS)
 

@@ -20,6 +20,11 @@ KNOWN = sorted({name for entry in SPECS.values() for name in entry["options"]})
 GIVEN = {name: "a-name" if "{{" in str(value) else value for name, value in DEFAULTS.items()}
 GIVEN[f"{PREFIX}environment"] = "dev"
 GIVEN[f"{PREFIX}kms_key_alias"] = "alias/a-name"
+GIVEN[f"{PREFIX}replayer_name"] = "another-name"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+JOBS = "arn:aws:batch:us-east-1:123456789012:job-queue/orders"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
@@ -140,6 +145,21 @@ def test_every_default_is_documented_with_the_same_value():
         ({"rules": [{"audit": {"drop": ["UserId"]}}]}, "ddb_stream_pipeline_rules: rule 1: audit.drop names UserId"),
         ({"rules": [{"audit": {"mask": ["ActivityId"]}}]}, "names ActivityId, a key attribute"),
         (
+            {"compaction_hand_on": {"queue_arn": QUEUE, "state_machine_arn": MACHINE}},
+            "compaction_hand_on names queue_arn and state_machine_arn; give queue_arn, or",
+        ),
+        ({"compaction_hand_on": {"job_queue_arn": JOBS}}, "compaction_hand_on names job_queue_arn; give"),
+        ({"compaction_hand_on": {"queue_arn": f"{QUEUE}.fifo"}}, "compaction_hand_on.queue_arn is 'arn:aws:sqs:"),
+        ({"compaction_hand_on": {"state_machine_arn": QUEUE}}, "compaction_hand_on.state_machine_arn is 'arn:aws:sqs:"),
+        ({"compaction_schedule": "hourly"}, "ddb_stream_pipeline_compaction_schedule is 'hourly'"),
+        ({"compaction_delay_minutes": 4}, "ddb_stream_pipeline_compaction_delay_minutes is 4"),
+        (
+            {"replayer_name": "a-name"},
+            "ddb_stream_pipeline_replayer_name is 'a-name', the name of the pipeline's function",
+        ),
+        ({"replay_at_scale_targets": ["orders"]}, "ddb_stream_pipeline_replay_at_scale_targets[0] is 'orders'"),
+        ({"replay_at_scale_targets": [QUEUE, f"{FUNCTION}:live"]}, "ddb_stream_pipeline_replay_at_scale_targets[1] is"),
+        (
             {"rules": [{"changed_any": ["a"], "sinks": []}], "stream_view_type": "KEYS_ONLY"},
             "ddb_stream_pipeline_rules: changed_any compares two images; it needs ddb_stream_pipeline_stream_view_type",
         ),
@@ -173,6 +193,23 @@ def test_a_fifo_topic_of_queues_and_moments_in_utc_have_no_problem():
     queue = {"protocol": "sqs", "endpoint": "arn:aws:sqs:us-east-1:123456789012:orders.fifo"}
     assert problems_with(change_topic_type="fifo", change_topic_name="c.fifo", subscriptions=[queue]) == []
     assert problems_with(redrive_from="2026-01-31T08:00:00.5Z", redrive_to="2026-01-31T08:00:01+00:00") == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"queue_arn": QUEUE, "state_machine_arn": ""},
+        {"state_machine_arn": MACHINE},
+        {"job_queue_arn": JOBS, "job_definition_arn": "arn:aws:batch:us-east-1:123456789012:job-definition/orders:1"},
+    ],
+)
+def test_manifests_can_be_handed_to_each_kind_of_consumer(target):
+    assert problems_with(compaction=True, compaction_hand_on=target) == []
+
+
+def test_a_replay_can_be_let_send_to_each_kind_of_target():
+    table = "arn:aws:dynamodb:us-east-1:123456789012:table/Orders-*"
+    assert problems_with(replay_at_scale_targets=[FUNCTION, table, QUEUE, QUEUE.replace("sqs", "sns")]) == []
 
 
 def test_every_problem_is_told_at_once():

@@ -52,8 +52,8 @@ def make(s3, name="audit", tags=None, key=""):
         s3.put_object(Bucket=name, Key=key, Body=b"")
 
 
-def refuse_foreign(s3):
-    Bucket(WithRetry(s3), "audit").refuse_foreign(OWN)
+def owned(s3):
+    return Bucket(WithRetry(s3), "audit").owned(OWN)
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ def refuse_foreign(s3):
 def test_a_bucket_of_someone_else_is_refused(s3, tags, key):
     make(s3, tags=tags, key=key)
     with pytest.raises(InputError, match=REFUSED):
-        refuse_foreign(s3)
+        owned(s3)
 
 
 @pytest.mark.parametrize(("tags", "key"), [(None, ""), (OWN, "ours"), ({**OWN, "team": "a"}, ""), (None, LOCK["key"])])
 def test_the_own_one_and_one_that_a_killed_run_left_pass(s3, tags, key):
     make(s3, tags=tags, key=key)
-    refuse_foreign(s3)
+    assert owned(s3) is (key != "ours")
 
 
 def test_one_that_is_not_there_passes(s3):
-    refuse_foreign(s3)
+    assert owned(s3) is None
 
 
 def test_no_lock_is_written_into_a_bucket_of_someone_else(s3, capsys):

@@ -15,9 +15,16 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from stream_processor.rules.change import Change as RuleChange
+from stream_processor.rules.expression import compile_expression
+from stream_processor.rules.values import is_true
 
+from . import scale
 from .compaction import WORKERS, Compaction, Outcome, closed_hours, manifests_to_hand_on, mark
+from .history.changes import Change
+from .history.delivery import Target
 from .history.store import Store
+from .history.targets import FunctionTarget, QueueTarget, TableTarget, TopicTarget
 
 #: Of the disk that is free, a generation's changes may take so much: they lie there sorted, packed and read back.
 _SHARE_OF_DISK = 4
@@ -94,18 +101,127 @@ def compact_report(event: Event, _remaining: Callable[[], float]) -> dict[str, A
     return {"hours": len(hours), **totals}
 
 
+def replay_plan(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
+    """The slices and the partitions of a replay."""
+    told = event["request"]
+    room = _room(told.get("replay", {}).get("id", ""))
+    if (told.get("target") or {}).get("kind") not in scale.KINDS:
+        raise scale.RequestRefused(f"target.kind must be one of {', '.join(scale.KINDS)}.")
+    planned = scale.plan(
+        room, _prefix(), told, slice_objects=int(event["slice_objects"]), concurrency=int(event["concurrency"])
+    )
+    _say("replay_plan", **planned)
+    return planned
+
+
+def replay_split(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
+    """One slice, split by the hash of its items."""
+    room, request = _replay(event)
+    told = scale.Split(room, _prefix(), request, _filter(request)).run(event["slice"])
+    _say("replay_split", id=request.id, slice=event["slice"], read=told["read"], found=told["findings"]["count"])
+    return {}
+
+
+def replay_check(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
+    """What was read in all, before anything is sent."""
+    room, request = _replay(event)
+    told = scale.check_slices(room, request)
+    _say("replay_check", id=request.id, **told)
+    return told
+
+
+def replay_apply(event: Event, remaining: Callable[[], float]) -> dict[str, Any]:
+    """One partition, sent as far as the time goes."""
+    room, request = _replay(event)
+    workers = min(int(event["concurrency"]), request.partitions)
+    told = scale.apply(
+        room, request, int(event["partition"]), _target(request), rate=request.rate / workers, remaining=remaining
+    )
+    _say("replay_apply", id=request.id, partition=event["partition"], **told)
+    return told
+
+
+def replay_collect(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
+    """The result of all."""
+    room, request = _replay(event)
+    told = scale.collect(room, request)
+    _say("replay_collect", id=request.id, **told)
+    return {"id": request.id, **told}
+
+
+def replay_clean(event: Event, remaining: Callable[[], float]) -> dict[str, Any]:
+    """Away with what lay between."""
+    return scale.clean(_room(event["id"]), remaining)
+
+
+def _room(replay_id: str, locked: bool = False) -> scale.Room:
+    return scale.Room(_store(), _client("s3"), replay_id, locked)
+
+
+def _replay(event: Event) -> tuple[scale.Room, scale.Request]:
+    told = _room(event["id"]).read_json("request.json")
+    if told is None:
+        raise scale.RequestRefused(f"There is no replay {event['id']} that was begun.")
+    request = scale.Request.read(told)
+    return _room(request.id, request.locked), request
+
+
+def _filter(request: scale.Request) -> Callable[[Change], bool]:
+    evaluate = compile_expression(request.match) if request.match else None
+
+    def wanted(change: Change) -> bool:
+        if request.event_names and change.event_name not in request.event_names:
+            return False
+        return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+
+    return wanted
+
+
+def _target(request: scale.Request) -> Target:
+    told, marker = request.target, request.marker
+    if told["kind"] == "function":
+        return FunctionTarget(
+            _client("lambda"),
+            told["function_name"],
+            told.get("qualifier"),
+            int(told.get("batch_size") or 100),
+            marker,
+            bool(told.get("notify")),
+        )
+    if told["kind"] == "queue":
+        return QueueTarget(_client("sqs"), told["queue_url"], _store().bucket, marker)
+    if told["kind"] == "topic":
+        return TopicTarget(_client("sns"), told["topic_arn"], _store().bucket, marker)
+    return TableTarget(_client("dynamodb"), told["table"])
+
+
 _STEPS: dict[str, Callable[[Event, Callable[[], float]], Any]] = {
     "compact_plan": compact_plan,
     "compact_hour": compact_hour,
     "handed_on": handed_on,
     "compact_report": compact_report,
+    "replay_plan": replay_plan,
+    "replay_split": replay_split,
+    "replay_check": replay_check,
+    "replay_apply": replay_apply,
+    "replay_collect": replay_collect,
+    "replay_clean": replay_clean,
 }
 
 
 @cache
+def _client(service: str) -> Any:
+    """Invocations are never repeated by the client, which cannot know whether they ran; all else is."""
+    if service == "lambda":
+        return boto3.client(service, config=Config(read_timeout=900, retries={"total_max_attempts": 1}))
+    return boto3.client(
+        service, config=Config(max_pool_connections=WORKERS, retries={"mode": "standard", "total_max_attempts": 8})
+    )
+
+
+@cache
 def _store() -> Store:
-    config = Config(max_pool_connections=WORKERS, retries={"mode": "standard", "total_max_attempts": 8})
-    return Store(boto3.client("s3", config=config), os.environ["AUDIT_BUCKET"])
+    return Store(_client("s3"), os.environ["AUDIT_BUCKET"])
 
 
 def _prefix() -> str:

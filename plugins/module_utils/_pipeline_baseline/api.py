@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from .._history import baselines
-from .._history.dynamodb_json import in_request_form
+from .._history.dynamodb_json import canonical_json, in_request_form
 from .._history.objects import DamagedObject
 from .._history.store import Gone, Store
 from .._pipeline_verify.api import Cloud, Mappings
@@ -56,7 +56,8 @@ class Objects:
     """The baselines and the journal of an audit log. May be used by several threads."""
 
     def __init__(self, cloud: Cloud, bucket: str, prefix: str) -> None:
-        self._store, self.bucket, self.prefix = Store(cloud("s3"), bucket), bucket, prefix
+        self._client, self.bucket, self.prefix = cloud("s3"), bucket, prefix
+        self._store = Store(self._client, bucket)
 
     def journal(self) -> list[dict[str, Any]] | None:
         """The journal's entries; None when there is no bucket."""
@@ -101,3 +102,14 @@ class Objects:
     @aws_errors("write the progress of the baseline")
     def write(self, key: str, told: dict[str, Any]) -> None:
         self._store.put(key, json.dumps(told).encode())
+
+    @aws_errors("write into the journal of the log")
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add an entry to the journal, encrypted as a deploy's."""
+        self._client.put_object(
+            Bucket=self.bucket,
+            Key=baselines.journal_key(self.prefix, entry),
+            Body=canonical_json(entry).encode() + b"\n",
+            ContentType="application/json",
+            ServerSideEncryption="AES256",
+        )

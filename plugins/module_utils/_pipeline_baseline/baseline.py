@@ -36,6 +36,8 @@ _MARGIN = timedelta(seconds=5)
 _END_MARGIN = timedelta(seconds=2)
 #: What began earlier is begun anew: the stream forgets after 24 hours, so what failed since then may be lost by now.
 _RESUMABLE = timedelta(hours=24)
+#: An older entry of the journal is repeated where a lifecycle deletes the log.
+_FRESH = timedelta(days=1)
 _ENABLED = ("Enabled", "Updating")
 _LEAST_UNITS = 1.0
 
@@ -241,6 +243,12 @@ class Baseline:
             "keySchema": _key_schema(scene.table),
         }
         self._begin = begin
+        newest = scene.journal[-1]
+        if newest.get("expirationDays") and watermark - moment(newest["since"]) > _FRESH:
+            # So that the lifecycle does not delete what the journal says before it deletes the baseline.
+            repeated = {**newest, "since": iso(watermark), "continues": True}
+            repeated.pop("settled", None)
+            self._objects.note(repeated)
         key = baselines.begin_key(self._objects.prefix, begin["id"])
         self._objects.add(key, json.dumps(begin).encode(), "application/json")
 

@@ -23,6 +23,7 @@ _WHERE = {FUNCTION: "function_name", TABLE: "target_table", QUEUE: "queue_url", 
 STATES = (TABLE, VERIFY)
 _RANGES = {
     "batch_size": (1, 10000),
+    "at_scale_objects": (0, None),
     "concurrency": (1, 64),
     "limit": (0, None),
     "rate": (0, None),
@@ -60,6 +61,8 @@ class Options:
     limit: int
     timeout: int
     settle_seconds: int
+    at_scale: str | None
+    at_scale_objects: int
     state_dir: str | None
     progress_file: str | None
     error_file: str | None
@@ -86,9 +89,18 @@ class Options:
             )
         same = ("table_name", "bucket", "prefix", "target", "function_name", "qualifier", "notify", "target_table")
         same += ("queue_url", "topic_arn", "path", "replay_id", "batch_size", "concurrency", "rate", "limit", "timeout")
-        same += ("settle_seconds", "state_dir", "progress_file", "error_file", "differences_file", "match")
+        same += (
+            "at_scale_objects",
+            "settle_seconds",
+            "state_dir",
+            "progress_file",
+            "error_file",
+            "differences_file",
+            "match",
+        )
         return cls(
             **{name: params[name] for name in same},
+            at_scale=params["state_machine_arn"],
             since=since,
             until=until,
             event_names=tuple(params["event_names"] or ()),

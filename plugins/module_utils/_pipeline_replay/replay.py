@@ -17,19 +17,20 @@ from typing import Any
 
 from .._change_rules.change import Change as RuleChange
 from .._change_rules.expression import compile_expression
-from .._change_rules.values import is_true
-from .._history.baselines import read_journal, read_manifests, snapshot_items
+from .._change_rules.values import EvaluationError, is_true
+from .._history.baselines import manifest_key, read_journal, read_manifests, snapshot_items
 from .._history.changes import Change, iso
 from .._history.completeness import Completeness, completeness
-from .._history.delivery import Delivery, Unit
+from .._history.delivery import Delivery, Stopped, Unit
 from .._history.items import Items, Start, key_digest
-from .._history.reader import Reader
+from .._history.reader import Reader, covering_prefixes
 from .._history.store import Store
 from .._history.targets import FunctionTarget, QueueTarget, TableTarget, TopicTarget
 from .._pipeline_redrive.progress import Progress
 from .._pipeline_verify.clock import Clock
 from ..aws import InputError
 from .api import Cloud, Functions, Table
+from .at_scale import AtScale, Executions
 from .cost import estimate
 from .options import FILE, FUNCTION, QUEUE, STATES, TABLE, TOPIC, VERIFY, Options
 from .state import State
@@ -53,6 +54,7 @@ class Replay:
         self._others = 0
         self._delivery: Delivery | None = None
         self._verification: Verification | None = None
+        self._scale: AtScale | None = None
         self._since, self._until = options.since, options.until
         self._marker: dict[str, str] = {}
         self._finished = False
@@ -67,7 +69,7 @@ class Replay:
     def changed(self) -> bool:
         """Whether anything was sent or written."""
         sent = self._delivery is not None and self._delivery.batches > 0
-        return self._created or sent or self._written
+        return self._created or sent or self._written or bool(self._scale and self._scale.started)
 
     def run(self) -> None:
         """Do it; InputError before anything is written when it cannot be done."""
@@ -79,7 +81,9 @@ class Replay:
         self._check_target()
         if self._since is None and options.target not in STATES:
             self._since = self._reader.begin()
-        if options.target == VERIFY:
+        if self._is_for_scale():
+            self._at_scale()
+        elif options.target == VERIFY:
             self._verify()
         elif options.target == TABLE:
             self._write_table()
@@ -150,7 +154,11 @@ class Replay:
                 return False
             if digest is not None and key_digest(change.keys) != digest:
                 return False
-            return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            try:
+                return evaluate is None or is_true(evaluate(RuleChange(change.envelope)))
+            except EvaluationError as exc:
+                number = change.envelope["sequenceNumber"]
+                raise Stopped(f"match cannot be asked of change {number} in {change.source}: {exc}.") from exc
 
         return wanted
 
@@ -238,6 +246,62 @@ class Replay:
         finally:
             new.unlink(missing_ok=True)
 
+    # --- in AWS
+
+    def _is_for_scale(self) -> bool:
+        """Whether there are more objects than one machine is asked to read, and the state machine can do it."""
+        options = self._options
+        if not options.at_scale or options.dry_run or options.limit or options.target in (VERIFY, FILE):
+            return False
+        since = self._since or self._reader.begin()
+        if since is None:
+            return False
+        prefixes = covering_prefixes(since, self._until, options.prefix)
+        found = itertools.chain.from_iterable(map(self._store.list, prefixes))
+        return next(itertools.islice(found, options.at_scale_objects, None), None) is not None
+
+    def _at_scale(self) -> None:
+        options, baseline = self._options, None
+        if options.target == TABLE:
+            schema = self._check_table()
+            complete = self._complete_at(self._until)
+            self._since = complete.start
+            # By its name: an execution takes 256 KiB, and a manifest may name many objects.
+            baseline = manifest_key(options.prefix, complete.baseline["id"]) if complete.baseline else None
+        self._begin()
+        if options.target == TABLE:
+            self._make_table(schema)
+        request = {
+            "replay": self._marker,
+            "table_name": options.table_name,
+            "from": iso(self._since),
+            "to": iso(self._until),
+            "target": self._scale_target(),
+            "event_names": list(options.event_names),
+            "keys": options.keys,
+            "match": options.match,
+            "baseline": baseline,
+            "rate": options.rate,
+            "timeout": options.timeout,
+        }
+        executions = Executions(self._cloud("stepfunctions"), options.at_scale)
+        self._scale = AtScale(executions, self._store, self._clock, self._progress, self._marker["id"])
+        self._scale.run({name: value for name, value in request.items() if value not in (None, [])})
+        if self._scale.result.get("complete"):
+            self._state.finish({"counts": self._scale.result["sent"], "bytes": self._scale.result["bytes"]})
+
+    def _scale_target(self) -> dict[str, Any]:
+        options = self._options
+        target: dict[str, Any] = {"kind": options.target}
+        if options.target == FUNCTION:
+            target |= {"function_name": options.function_name, "batch_size": options.batch_size}
+            target |= {"qualifier": options.qualifier} if options.qualifier else {}
+            return target | ({"notify": True} if options.notify else {})
+        if options.target == TABLE:
+            return target | {"table": options.target_table}
+        name = "queue_url" if options.target == QUEUE else "topic_arn"
+        return target | {name: getattr(options, name)}
+
     # --- states
 
     def _write_table(self) -> None:
@@ -253,13 +317,8 @@ class Replay:
             for item in items.all(start):
                 self._note_item(item)
             return
-        table = Table(self._cloud, options.target_table)
         self._begin()
-        if schema:
-            table.create(schema, {"cloudcdc:replay": self._marker["id"]})
-            self._created = True
-        # An earlier run of this replay may have ended before it was made.
-        table.wait(self._clock.pause)
+        self._make_table(schema)
         target = TableTarget(self._cloud.sender("dynamodb"), options.target_table)
 
         def units() -> Iterator[Unit]:
@@ -269,6 +328,14 @@ class Replay:
                     yield target.unit(item)
 
         self._deliver(target, units())
+
+    def _make_table(self, schema: tuple[tuple[str, str], ...]) -> None:
+        table = Table(self._cloud, self._options.target_table)
+        if schema:
+            table.create(schema, {"cloudcdc:replay": self._marker["id"]})
+            self._created = True
+        # An earlier run of this replay may have ended before it was made.
+        table.wait(self._clock.pause)
 
     def _note_item(self, item: Any) -> None:
         self._verification.take_history(item)
@@ -412,6 +479,8 @@ class Replay:
         delivery, verification = self._delivery, self._verification
         if not self._finished or self._reader.findings.count:
             return False
+        if self._scale:
+            return bool(self._scale.result.get("complete"))
         if delivery and (delivery.failing or delivery.held):
             return False
         return verification is None or verification.agrees()
@@ -451,7 +520,7 @@ class Replay:
         }
         if self._verification:
             report["states"] = self._verification.report()
-        return report
+        return report | self._scale.report(report["counts"]) if self._scale else report
 
     def _states(self) -> int:
         return self._verification.existing if self._verification else 0
@@ -461,6 +530,8 @@ class Replay:
         options, delivery = self._options, self._delivery
         if self._state.end is not None:
             return f"Replay {self._marker['id']} was complete before: {self._state.end.get('counts')}."
+        if self._scale:
+            return self._scale.message(options.target, "items" if options.target == TABLE else "changes")
         selected = sum(self._selected.values())
         findings = self._reader.findings.count
         wrong = f" {findings} objects of the log cannot be used." if findings else ""

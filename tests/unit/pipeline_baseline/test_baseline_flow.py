@@ -329,6 +329,20 @@ def test_it_waits_until_the_last_deploy_has_settled():
     assert scene.clock.utc() < BEGIN + timedelta(minutes=6)
 
 
+def test_it_outlives_what_the_journal_said_before_it_where_a_lifecycle_deletes():
+    scene = Scene()
+    scene.s3.objects.clear()
+    scene.note(BEGIN - timedelta(days=25), expirationDays=30)
+    (old,) = scene.s3.objects
+    scene.run()
+    del scene.s3.objects[old]
+    (manifest,) = scene.manifests()
+    entries = baselines.read_journal(scene.s3.store(), PREFIX)
+    later = BEGIN + timedelta(days=29)
+    assert completeness(entries, [manifest], later, later).baseline == manifest
+    assert not completeness(entries, [manifest], later, later + timedelta(days=2)).complete
+
+
 class TestThePace:
     def test_keeps_to_read_capacity(self):
         scene = Scene(items=400)
