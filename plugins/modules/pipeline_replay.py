@@ -24,6 +24,8 @@ notes:
   - With O(state_dir), a replay that was interrupted goes on where it stopped when it is run again with the same
     options
     and its O(replay_id). What failed is then tried again.
+  - A replay of which 10000 items fail ends, since its target may not work at all. Two runs of one replay at once are
+    refused.
   - SIGINT, SIGTERM and SIGHUP end it after the batches that are under way.
   - O(target=table) and O(target=verify) need a log that is complete, which its journal and its baselines tell. They are
     refused otherwise, with the reason.

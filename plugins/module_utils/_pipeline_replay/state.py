@@ -114,10 +114,8 @@ class State:
 
     @staticmethod
     def _header(found: dict[str, Any]) -> dict[str, Any]:
-        if found["schema"] != SCHEMA:
+        if found["schema"] != SCHEMA or not {"id", "time", "to", "asked"} <= found.keys():
             raise ValueError("schema")
-        for name in ("id", "time", "to", "asked"):
-            found[name]
         return found
 
     def _merged(self, line: dict[str, Any]) -> dict[str, Any]:
