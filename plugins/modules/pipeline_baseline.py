@@ -160,7 +160,7 @@ end:
   returned: when the options and the set-up were as they must be
   type: str
   sample: "2026-01-31T10:02:07Z"
-items:
+item_count:
   description: How many items the baseline has so far.
   returned: when the options and the set-up were as they must be
   type: int
@@ -187,7 +187,7 @@ estimate:
   returned: when the options and the set-up were as they must be
   type: dict
   contains:
-    items:
+    item_count:
       description: How many items the table has.
       type: int
       sample: 5000

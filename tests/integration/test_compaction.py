@@ -139,7 +139,7 @@ def test_an_hour_that_is_not_closed_is_left_alone(empty):
     fake = FakeS3()
     write_changes(fake, [envelope(1, seconds=int(now - FIRST.timestamp()))])
     empty.write(fake)
-    (key,) = fake.objects
+    (key,) = list(fake.objects)
     assert empty.run(**{"from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"})["hours"] == 0
     assert key in empty.keys(PREFIX)
     empty.store.delete([key])

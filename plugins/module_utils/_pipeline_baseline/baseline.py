@@ -109,7 +109,7 @@ class Baseline:
             "committed": bool(self._manifest),
             "watermark": told.get("watermark"),
             "end": done.get("end"),
-            "items": done.get("items", sum(each.items for each in self._segments)),
+            "item_count": done.get("items", sum(each.items for each in self._segments)),
             "bytes": done.get("bytes", sum(each.bytes for each in self._segments)),
             "objects": len(done["objects"]) if done else sum(len(each.objects) for each in self._segments),
             "read_capacity": round(self._units, 1),
@@ -339,7 +339,7 @@ class Baseline:
         if self._options.items_per_second:
             seconds.append(items / self._options.items_per_second)
         return {
-            "items": items,
+            "item_count": items,
             "bytes": size,
             "read_capacity": units_of(size),
             "read_capacity_per_second": rate,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
@@ -136,7 +136,7 @@ class Table:
                 for segment in range(segments):
                     begin(segment, {})
                 while positions:
-                    done = next(as_completed(list(positions)))
+                    (done, *_others), _rest = wait(positions, return_when=FIRST_COMPLETED)
                     segment, _more = positions.pop(done)
                     page = done.result()
                     if page.get("LastEvaluatedKey"):

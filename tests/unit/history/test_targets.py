@@ -26,6 +26,10 @@ FIFO = "https://sqs/queue.fifo"
 KILOBYTE = 1024
 
 
+def raised(exc: Exception) -> None:
+    raise exc
+
+
 class Client:
     """Answers each call with the next of the given answers, the last one again and again."""
 
@@ -35,9 +39,7 @@ class Client:
     def _call(self, **request: Any) -> Any:
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return raised(answer) if isinstance(answer, Exception) else answer
 
     invoke = send_message_batch = publish_batch = batch_write_item = _call
 

@@ -22,7 +22,7 @@ def test_it_has_every_item_and_makes_the_log_complete():
     (manifest,) = scene.manifests()
     assert same(scene.snapshot(manifest), scene.table.items)
     assert told["changed"] and told["committed"] and not told["resumed"]
-    assert (told["items"], told["objects"]) == (40, len(manifest["objects"]))
+    assert (told["item_count"], told["objects"]) == (40, len(manifest["objects"]))
     assert manifest["watermark"] == "2026-01-31T09:59:55Z"
     assert manifest["keySchema"] == [{"name": "Id", "type": "S"}]
     entries = baselines.read_journal(scene.s3.store(), PREFIX)
@@ -32,7 +32,7 @@ def test_it_has_every_item_and_makes_the_log_complete():
 def test_of_an_empty_table_it_is_one_without_objects():
     scene = Scene(items=0)
     told = scene.run()
-    assert told["committed"] and told["items"] == told["objects"] == 0
+    assert told["committed"] and told["item_count"] == told["objects"] == 0
 
 
 def test_binary_values_are_as_in_envelopes():
@@ -50,7 +50,7 @@ def test_check_mode_estimates_and_writes_nothing():
     told = scene.run(dry=True)
     assert told["changed"] and not told["committed"] and scene.s3.objects == before and not scene.table.limits
     assert told["estimate"] == {
-        "items": 40, "bytes": 40_960, "read_capacity": 10, "read_capacity_per_second": 2.5, "seconds": 4,
+        "item_count": 40, "bytes": 40_960, "read_capacity": 10, "read_capacity_per_second": 2.5, "seconds": 4,
     }  # fmt: skip
     assert "about 40 items" in told["message"]
 
@@ -135,7 +135,7 @@ def test_two_runs_at_once_come_to_one_baseline():
     scene.s3.before = second
     told["first"] = scene.run()
     assert told["first"]["baseline_id"] == told["second"]["baseline_id"] and told["second"]["resumed"]
-    assert told["first"]["items"] == told["second"]["items"] == 40
+    assert told["first"]["item_count"] == told["second"]["item_count"] == 40
     assert same(scene.snapshot(scene.manifests()[0]), scene.table.items)
 
 
@@ -166,7 +166,7 @@ class TestWhatIsGoneOnWith:
         name = self.broken_off(scene)
         assert scene.run(baseline_id=name)["resumed"]
         told = scene.run(baseline_id=name)
-        assert not told["changed"] and told["committed"] and told["items"] == 40
+        assert not told["changed"] and told["committed"] and told["item_count"] == 40
 
     def test_is_none_where_a_new_one_is_asked_for(self):
         scene = Scene()

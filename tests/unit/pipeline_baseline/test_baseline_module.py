@@ -64,7 +64,7 @@ def run(capsys):
 
 def test_it_writes_every_item(store, run):
     told = run()
-    assert told["changed"] and told["committed"] and told["items"] == 30, told
+    assert told["changed"] and told["committed"] and told["item_count"] == 30, told
     (manifest,) = read_manifests(store, "audit-logs/")
     assert manifest["keySchema"] == [{"name": "Id", "type": "S"}]
     found = list(snapshot_items(store, manifest))
@@ -75,7 +75,7 @@ def test_it_writes_every_item(store, run):
 def test_check_mode_writes_nothing(store, run):
     before = [each.key for each in store.list("")]
     told = run(check=True)
-    assert told["changed"] and not told["committed"] and told["estimate"]["items"] == 30
+    assert told["changed"] and not told["committed"] and told["estimate"]["item_count"] == 30
     assert [each.key for each in store.list("")] == before
 
 

@@ -115,8 +115,8 @@ class Table:
 class Replay:
     """All steps, as the state machine takes them."""
 
-    def __init__(self, s3, told=TOLD, target=None, wanted=lambda change: True, slice_objects=4, remaining=900.0):
-        self.s3, self.told, self.wanted, self.slice_objects = s3, told, wanted, slice_objects
+    def __init__(self, s3, told=None, target=None, wanted=lambda change: True, slice_objects=4, remaining=900.0):
+        self.s3, self.told, self.wanted, self.slice_objects = s3, told or TOLD, wanted, slice_objects
         self.target, self.remaining = target or Target(), remaining
         self.store = Store(s3, "bucket")
 

@@ -77,7 +77,7 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """An object's content; Gone when there is none of that name."""
-        return self._tried(lambda: self._get(key)["Body"].read())
+        return self._tried(self._whole, key)
 
     def fetch(self, key: str) -> tuple[IO[bytes], str]:
         """A large object as a file without a name, at its beginning, and the SHA-256 of its content in hex."""
@@ -85,7 +85,7 @@ class Store:
         etag, total = None, None
         while total is None or file.tell() < total:
             start = file.tell()
-            piece, etag, total = self._tried(lambda at=start, of=etag: self._piece(key, at, of))
+            piece, etag, total = self._tried(self._piece, key, start, etag)
             digest.update(piece)
             file.write(piece)
         file.seek(0)
@@ -126,6 +126,9 @@ class Store:
             kept |= {each["Key"]: each.get("Code", "") for each in answer.get("Errors", [])}
         return kept
 
+    def _whole(self, key: str) -> bytes:
+        return self._get(key)["Body"].read()
+
     def _piece(self, key: str, start: int, etag: str | None) -> tuple[bytes, str, int]:
         condition = {"IfMatch": etag} if etag else {}
         wanted = f"bytes={start}-{start + PIECE_BYTES - 1}"
@@ -147,11 +150,11 @@ class Store:
                 raise Gone(key) from exc
             raise
 
-    def _tried(self, call: Callable[[], _Result]) -> _Result:
+    def _tried(self, call: Callable[..., _Result], *arguments: Any) -> _Result:
         # The client repeats calls that fail, but not bodies that break off.
         for attempt in range(_TRIES):
             try:
-                return call()
+                return call(*arguments)
             except Exception as exc:
                 if attempt == _TRIES - 1 or not self._is_broken(exc):
                     raise

@@ -94,7 +94,7 @@ def _list_services(loader_class, own) -> None:
 
     def list_available_services(self, type_name):
         others = [path for path in self.search_paths if path not in own.search_paths]
-        if type_name not in listed or len(others) == len(self.search_paths) or type(self.file_loader) is not plain:
+        if type_name not in listed or len(others) == len(self.search_paths) or self.file_loader.__class__ is not plain:
             return search(self, type_name)
         # In other folders, such as the user's own for models, there may be anything.
         rest = loader_class(extra_search_paths=others, include_default_search_paths=False)
