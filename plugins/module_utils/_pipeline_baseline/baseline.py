@@ -127,7 +127,8 @@ class Baseline:
         if not self._estimate:
             return "No baseline was begun."
         if self._dry:
-            about = f"about {self._estimate['item_count']} items and {self._estimate['read_capacity']} units of read capacity"
+            told = self._estimate
+            about = f"about {told['item_count']} items and {told['read_capacity']} units of read capacity"
             return (
                 f"Would go on with the baseline {self._begin['id']}, in all {about}."
                 if self._begin
