@@ -535,6 +535,8 @@ HARDER = {
     "kms_key_create": True,
     "log_format": "JSON",
     "audit_lifecycle": {"expiration_days": 30},
+    "replay_at_scale": True,
+    "compaction": True,
     "change_topic_name": "activity-notifications-anew",
 }
 HARDER_TOLD = json.dumps({f"ddb_stream_pipeline_{name}": value for name, value in HARDER.items()})
@@ -545,6 +547,7 @@ VERBS = [
     ("failure_drill", "--check", "-e", "drill_mode=poison"),
     ("redrive",),
     ("baseline",),
+    ("replay", "-e", "replay_target=verify"),
     ("deploy", "-e", HARDER_TOLD),
     ("rollback",),
     ("status", "-e", "status_fail_on=never"),
@@ -552,7 +555,7 @@ VERBS = [
     ("teardown", "-e", "teardown_delete_data=true", "-e", HARDER_TOLD),
 ]
 #: Their results are what they measured and made up; of those the outcome is compared.
-MEASURING = ("verify", "failure_drill", "redrive", "baseline", "status")
+MEASURING = ("verify", "failure_drill", "redrive", "baseline", "replay", "status")
 #: What the local cloud answers otherwise each time, and the checksum of a file with such an answer in it.
 CLOUDS_OWN = {"response_metadata", "location", "state_reason", "state_reason_data", "checksum", "md5sum"}
 #: template is made of stat, copy and file; wait_for only waits for AWS, where the local cloud lets nobody wait; what
