@@ -55,6 +55,7 @@ class Replay:
         self._delivery: Delivery | None = None
         self._verification: Verification | None = None
         self._scale: AtScale | None = None
+        self._in_aws = False
         self._since, self._until = options.since, options.until
         self._marker: dict[str, str] = {}
         self._finished = False
@@ -81,7 +82,10 @@ class Replay:
         self._check_target()
         if self._since is None and options.target not in STATES:
             self._since = self._reader.begin()
-        if self._is_for_scale():
+        # One that was begun goes on where it was begun, also when the log has been compacted or has grown since.
+        header = self._state.header
+        self._in_aws = bool(header.get("at_scale")) if header else self._is_for_scale()
+        if self._in_aws and not options.dry_run:
             self._at_scale()
         elif options.target == VERIFY:
             self._verify()
@@ -125,7 +129,7 @@ class Replay:
 
     def _begin(self) -> None:
         asked = self._options.fingerprint()
-        self._state.begin({**self._marker, "asked": asked, "to": iso(self._until)})
+        self._state.begin({**self._marker, "asked": asked, "to": iso(self._until), "at_scale": self._in_aws})
 
     # --- what is in the log
 
