@@ -72,10 +72,12 @@ class TestADeployedEnvironment:
             *("function_arn", "alias_arn", "function_version", "event_source_mapping_uuid", "role_arn", "audit_bucket"),
             "audit_prefix",
             *("change_topic_arn", "alarm_topic_arn", "failure_destination_arn", "failure_bucket", "failure_topic_arn"),
-            *("failure_queue_url", "failure_queue_arn", "log_group", "alarm_names", "dashboard_name"),
+            *("failure_queue_url", "failure_queue_arn", "log_group", "alarm_names", "replayer_function_arn"),
+            *("replay_state_machine_arn", "compaction_state_machine_arn", "dashboard_name"),
         ]
         assert {name for name, value in outputs.items() if value is None} == {
-            *("failure_bucket", "failure_topic_arn"),
+            *("failure_bucket", "failure_topic_arn", "replayer_function_arn"),
+            *("replay_state_machine_arn", "compaction_state_machine_arn"),
         }
 
     def test_the_recipes_resources_have_the_recipes_settings(self, three, cloud):

@@ -137,8 +137,9 @@ def test_everything_is_encrypted_with_the_pipelines_own_key(hardened):
         assert cloud.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"] == key
     queue = cloud.client("sqs").get_queue_attributes(QueueUrl=outputs["failure_queue_url"], AttributeNames=["All"])
     assert queue["Attributes"]["KmsMasterKeyId"] == key
-    (group,) = cloud.client("logs").describe_log_groups(logGroupNamePrefix=outputs["log_group"])["logGroups"]
-    assert (group["kmsKeyId"], group["retentionInDays"]) == (key, 90)
+    groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix=outputs["log_group"])["logGroups"]
+    # The function's and the replayer's.
+    assert [(group["kmsKeyId"], group["retentionInDays"]) for group in groups] == [(key, 90)] * 2
     assert hardened.function["KMSKeyArn"] == key
 
 

@@ -64,7 +64,7 @@ class State:
 
     def begin(self, header: dict[str, Any]) -> None:
         """Write from here on; the header only when there is none yet. InputError while another run does so."""
-        if not self._path:
+        if not self._path or self._file:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Readable by its owner only, as all that comes of a replay.

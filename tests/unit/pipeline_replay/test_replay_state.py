@@ -32,6 +32,18 @@ def line(at: bytes, **failing: bytes):
     return Position(at, failing=waiting).line()
 
 
+def test_a_run_may_begin_more_than_once_before_it_sends(tmp_path):
+    state = State(str(tmp_path))
+    state.load("one")
+    state.begin(HEADER)
+    state.begin(HEADER)
+    state.close()
+
+    again = State(str(tmp_path))
+    again.load("one")
+    assert again.header == {"schema": "cloudcdc.replay/1", **HEADER}
+
+
 def test_it_begins_with_nothing_and_goes_on_with_what_was_written(tmp_path):
     state = begun(tmp_path / "made")
     assert state.positions == {}
