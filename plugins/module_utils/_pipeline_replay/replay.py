@@ -197,7 +197,6 @@ class Replay:
 
     def _send(self) -> None:
         options = self._options
-        # Function: only its reports need the lanes' own clients; messages are sent by the same.
         if options.target == FUNCTION:
             target = FunctionTarget(
                 self._cloud.sender("lambda"),

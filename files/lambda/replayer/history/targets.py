@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import Any
 
 from .answers import NOT_RUN, TOO_LARGE, Failed, NotRun, Outcome, Processed, judge
@@ -84,7 +85,7 @@ class FunctionTarget:
         return judge(numbers, payload, function_error, partial_responses=False)
 
 
-class _Messages:
+class _Messages(ABC):
     """What queues and topics have in common: ten messages a call, each with an answer of its own."""
 
     def __init__(self, client: Any, to: str, bucket: str, marker: dict[str, Any]) -> None:
@@ -131,11 +132,13 @@ class _Messages:
             entry["MessageDeduplicationId"] = hashlib.sha256(identity).hexdigest()
         return entry | self._body(change, text)
 
+    @abstractmethod
     def _body(self, change: Change, text: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """The change's part of an entry."""
 
+    @abstractmethod
     def _call(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Send the entries; AWS's answer."""
 
 
 class QueueTarget(_Messages):
