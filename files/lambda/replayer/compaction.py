@@ -20,7 +20,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import itertools
-import json
 import re
 import secrets
 import tempfile
@@ -31,7 +30,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-from .history.changes import Change, read_change, same_change
+from .history.changes import read_change, same_change
 from .history.generations import (
     FOLDER,
     Covered,
@@ -216,7 +215,7 @@ class Compaction:
                     outcome.add_damaged(exc)
                     continue
                 for change in found:
-                    sorter.add(change.place + _SOURCE + key.encode(), _one_line(change))
+                    sorter.add(change.place + _SOURCE + key.encode(), change.one_line())
                     size += len(change.line)
                 read += len(found)
                 taken.append(key.removeprefix(self._hour))
@@ -355,12 +354,6 @@ def _check(store: Store, generation: Generation, names: list[str]) -> None:
         raise DamagedObject(generation.data_key, "it does not hold what was written")
     if list(source_names(store, generation)) != names:
         raise DamagedObject(generation.sources_key, "it does not name the sources that were read")
-
-
-def _one_line(change: Change) -> bytes:
-    if b"\n" not in change.line:
-        return change.line
-    return json.dumps(change.envelope, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def closed_hours(

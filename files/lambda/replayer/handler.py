@@ -19,12 +19,17 @@ from stream_processor.rules.change import Change as RuleChange
 from stream_processor.rules.expression import compile_expression
 from stream_processor.rules.values import is_true
 
-from . import scale
 from .compaction import WORKERS, Compaction, Outcome, closed_hours, manifests_to_hand_on, mark
 from .history.changes import Change
 from .history.delivery import Target
 from .history.store import Store
 from .history.targets import FunctionTarget, QueueTarget, TableTarget, TopicTarget
+from .scale.planning import plan
+from .scale.request import Request, RequestRefused
+from .scale.result import clean, collect
+from .scale.room import Room
+from .scale.sending import apply
+from .scale.splitting import Split, check_slices
 
 #: Of the disk that is free, a generation's changes may take so much: they lie there sorted, packed and read back.
 _SHARE_OF_DISK = 4
@@ -105,9 +110,7 @@ def replay_plan(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]
     """The slices and the partitions of a replay."""
     told = event["request"]
     room = _room(told.get("replay", {}).get("id", ""))
-    if (told.get("target") or {}).get("kind") not in scale.KINDS:
-        raise scale.RequestRefused(f"target.kind must be one of {', '.join(scale.KINDS)}.")
-    planned = scale.plan(
+    planned = plan(
         room, _prefix(), told, slice_objects=int(event["slice_objects"]), concurrency=int(event["concurrency"])
     )
     _say("replay_plan", **planned)
@@ -117,7 +120,7 @@ def replay_plan(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]
 def replay_split(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
     """One slice, split by the hash of its items."""
     room, request = _replay(event)
-    told = scale.Split(room, _prefix(), request, _filter(request)).run(event["slice"])
+    told = Split(room, _prefix(), request, _filter(request)).run(event["slice"])
     _say("replay_split", id=request.id, slice=event["slice"], read=told["read"], found=told["findings"]["count"])
     return {}
 
@@ -125,7 +128,7 @@ def replay_split(event: Event, _remaining: Callable[[], float]) -> dict[str, Any
 def replay_check(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
     """What was read in all, before anything is sent."""
     room, request = _replay(event)
-    told = scale.check_slices(room, request)
+    told = check_slices(room, request)
     _say("replay_check", id=request.id, **told)
     return told
 
@@ -134,7 +137,7 @@ def replay_apply(event: Event, remaining: Callable[[], float]) -> dict[str, Any]
     """One partition, sent as far as the time goes."""
     room, request = _replay(event)
     workers = min(int(event["concurrency"]), request.partitions)
-    told = scale.apply(
+    told = apply(
         room, request, int(event["partition"]), _target(request), rate=request.rate / workers, remaining=remaining
     )
     _say("replay_apply", id=request.id, partition=event["partition"], **told)
@@ -144,29 +147,29 @@ def replay_apply(event: Event, remaining: Callable[[], float]) -> dict[str, Any]
 def replay_collect(event: Event, _remaining: Callable[[], float]) -> dict[str, Any]:
     """The result of all."""
     room, request = _replay(event)
-    told = scale.collect(room, request)
+    told = collect(room, request)
     _say("replay_collect", id=request.id, **told)
     return {"id": request.id, **told}
 
 
 def replay_clean(event: Event, remaining: Callable[[], float]) -> dict[str, Any]:
     """Away with what lay between."""
-    return scale.clean(_room(event["id"]), remaining)
+    return clean(_room(event["id"]), remaining)
 
 
-def _room(replay_id: str, locked: bool = False) -> scale.Room:
-    return scale.Room(_store(), _client("s3"), replay_id, locked)
+def _room(replay_id: str, locked: bool = False) -> Room:
+    return Room(_store(), _client("s3"), replay_id, locked)
 
 
-def _replay(event: Event) -> tuple[scale.Room, scale.Request]:
+def _replay(event: Event) -> tuple[Room, Request]:
     told = _room(event["id"]).read_json("request.json")
     if told is None:
-        raise scale.RequestRefused(f"There is no replay {event['id']} that was begun.")
-    request = scale.Request.read(told)
+        raise RequestRefused(f"There is no replay {event['id']} that was begun.")
+    request = Request.read(told)
     return _room(request.id, request.locked), request
 
 
-def _filter(request: scale.Request) -> Callable[[Change], bool]:
+def _filter(request: Request) -> Callable[[Change], bool]:
     evaluate = compile_expression(request.match) if request.match else None
 
     def wanted(change: Change) -> bool:
@@ -177,7 +180,7 @@ def _filter(request: scale.Request) -> Callable[[Change], bool]:
     return wanted
 
 
-def _target(request: scale.Request) -> Target:
+def _target(request: Request) -> Target:
     told, marker = request.target, request.marker
     if told["kind"] == "function":
         return FunctionTarget(

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replayer import scale
 from replayer.compaction import Compaction, closed_hours
 from replayer.history import baselines
 from replayer.history.answers import Failed, Processed
@@ -21,6 +20,13 @@ from replayer.history.items import key_digest
 from replayer.history.reader import Reader
 from replayer.history.store import Store
 from replayer.history.targets import TableTarget
+from replayer.scale import planning
+from replayer.scale.planning import plan
+from replayer.scale.request import Request, RequestRefused
+from replayer.scale.result import clean, collect
+from replayer.scale.room import Overtaken, Room
+from replayer.scale.sending import apply
+from replayer.scale.splitting import Split, check_slices
 
 from tests.unit.history.logs import (
     FIRST,
@@ -121,21 +127,19 @@ class Replay:
         self.store = Store(s3, "bucket")
 
     def room(self):
-        return scale.Room(self.store, self.s3, self.told["replay"]["id"])
+        return Room(self.store, self.s3, self.told["replay"]["id"])
 
     def plan(self):
-        self.planned = scale.plan(self.room(), PREFIX, self.told, slice_objects=self.slice_objects, concurrency=3)
-        self.request = scale.Request.read(self.room().read_json("request.json"))
+        self.planned = plan(self.room(), PREFIX, self.told, slice_objects=self.slice_objects, concurrency=3)
+        self.request = Request.read(self.room().read_json("request.json"))
         return self.room().read_json("slices.json")
 
     def split(self, part):
-        return scale.Split(self.room(), PREFIX, self.request, self.wanted, memory_bytes=3000, workers=2).run(part)
+        return Split(self.room(), PREFIX, self.request, self.wanted, memory_bytes=3000, workers=2).run(part)
 
     def apply(self, partition):
         for _loop in range(50):
-            told = scale.apply(
-                self.room(), self.request, partition, self.target, rate=0, remaining=lambda: self.remaining
-            )
+            told = apply(self.room(), self.request, partition, self.target, rate=0, remaining=lambda: self.remaining)
             if told["done"]:
                 return
         raise AssertionError("it never ends")
@@ -143,10 +147,10 @@ class Replay:
     def run(self):
         for part in self.plan():
             self.split(part)
-        scale.check_slices(self.room(), self.request)
+        check_slices(self.room(), self.request)
         for partition in self.room().read_json("partitions.json"):
             self.apply(partition)
-        scale.collect(self.room(), self.request)
+        collect(self.room(), self.request)
         return self.room().read_json("result.json")
 
 
@@ -322,7 +326,7 @@ def test_damaged_objects_are_named_and_a_table_is_not_written_from_such_a_log():
 
     told = {**TOLD, "replay": {"id": "r2", "time": ""}, "target": {"kind": "table", "table": "Copy"}}
     table = Table()
-    with pytest.raises(scale.RequestRefused, match=bad):
+    with pytest.raises(RequestRefused, match=bad):
         Replay(s3, told, TableTarget(table, "Copy")).run()
     assert table.items == {}
 
@@ -339,9 +343,11 @@ def test_copies_of_a_change_that_differ_are_told():
 def test_other_options_under_the_same_id_are_refused():
     s3, _changes = log(5, count=4)
     Replay(s3).plan()
-    with pytest.raises(scale.RequestRefused, match=r"other options \(to\)"):
+    with pytest.raises(RequestRefused, match=r"other options \(to\)"):
         Replay(s3, {**TOLD, "to": "2026-01-31T11:00:00Z"}).plan()
-    on = Replay(s3, {**TOLD, "replay": {"id": "r1", "time": "later"}, "rate": 7})
+    with pytest.raises(RequestRefused, match=r"other options \(table_name\)"):
+        Replay(s3, {name: value for name, value in TOLD.items() if name != "table_name"}).plan()
+    on = Replay(s3, {**TOLD, "replay": {"id": "r1", "time": "later"}, "rate": 7, "match": None})
     on.plan()
     assert (on.request.marker["time"], on.request.rate) == (TOLD["replay"]["time"], 7)
 
@@ -362,9 +368,24 @@ def test_other_options_under_the_same_id_are_refused():
 def test_bad_requests_are_refused_before_anything_is_written(change, said):
     s3, _changes = log(5, count=4)
     before = dict(s3.objects)
-    with pytest.raises(scale.RequestRefused, match=said):
+    with pytest.raises(RequestRefused, match=said):
         Replay(s3, {**TOLD, **change}).plan()
     assert s3.objects == before
+
+
+def test_a_filter_that_is_left_out_or_added_later_is_another_option():
+    s3, _changes = log(5, count=4)
+    Replay(s3, {**TOLD, "match": "eventName == 'INSERT'"}).plan()
+    with pytest.raises(RequestRefused, match=r"other options \(event_names, match\)"):
+        Replay(s3, {**TOLD, "event_names": ["INSERT"]}).plan()
+
+
+def test_a_replay_that_began_with_the_log_may_go_on_without_a_begin():
+    s3, _changes = log(5)
+    told = {name: value for name, value in TOLD.items() if name != "from"}
+    one, other, third = Replay(s3, told), Replay(s3, told), Replay(s3, {**told, "from": None})
+    one.plan(), other.plan(), third.plan()
+    assert one.planned == other.planned == third.planned
 
 
 def test_the_range_begins_with_the_log_when_none_is_given():
@@ -372,7 +393,7 @@ def test_the_range_begins_with_the_log_when_none_is_given():
     replay = Replay(s3, {name: value for name, value in TOLD.items() if name != "from"})
     assert replay.run()["from"] == "2026-01-31T10:00:00Z"
     assert len(replay.target.sent) == len(changes)
-    with pytest.raises(scale.RequestRefused, match="There is no change"):
+    with pytest.raises(RequestRefused, match="There is no change"):
         Replay(Bucket(), {name: value for name, value in TOLD.items() if name != "from"}).plan()
 
 
@@ -381,13 +402,13 @@ def test_a_short_time_is_gone_on_from():
     replay = Replay(s3)
     for part in replay.plan():
         replay.split(part)
-    scale.check_slices(replay.room(), replay.request)
+    check_slices(replay.room(), replay.request)
     loops = 0
     for partition in range(replay.planned["partitions"]):
         # Each time a few looks at the clock more.
         for looks in itertools.count(5, 5):
             left = iter([900.0] * looks)
-            told = scale.apply(
+            told = apply(
                 replay.room(),
                 replay.request,
                 partition,
@@ -406,12 +427,12 @@ def test_what_lies_between_is_retained_for_a_minute_where_the_bucket_retains_and
     s3, _changes = log(5, retention={"Mode": "COMPLIANCE", "Days": 365})
     replay = Replay(s3)
     replay.plan()
-    room = scale.Room(replay.store, s3, "r1", replay.request.locked)
+    room = Room(replay.store, s3, "r1", replay.request.locked)
     for part in room.read_json("slices.json"):
-        scale.Split(room, PREFIX, replay.request, lambda change: True).run(part)
+        Split(room, PREFIX, replay.request, lambda change: True).run(part)
     split = [key for key in s3.objects if "/split/" in key]
     assert split and all(s3.until[key] - datetime.now(UTC) < timedelta(minutes=2) for key in split)
-    assert scale.clean(room, lambda: 900.0) == {"done": True}
+    assert clean(room, lambda: 900.0) == {"done": True}
     left = sorted(key.rpartition("/")[2] for key in s3.objects if key.startswith(".cloudcdc/"))
     assert left == ["partitions.json", "plan.json", "request.json", "slices.json"]
 
@@ -434,15 +455,15 @@ def test_a_worker_that_was_left_behind_ends_when_its_lanes_are_taken_over():
         taken.clear()
         other = Target()
         other.sent, other.send = replay.target.sent, send
-        with pytest.raises(scale.Overtaken):
-            scale.apply(replay.room(), replay.request, partition, other, rate=0, remaining=lambda: 900.0)
+        with pytest.raises(Overtaken):
+            apply(replay.room(), replay.request, partition, other, rate=0, remaining=lambda: 900.0)
     assert by_item(_once(replay.target.sent)) == by_item(changes)
     # A batch a lane of each.
     assert len(replay.target.sent) - len(changes) <= replay.planned["partitions"] * 2 * 3
 
 
 def test_many_objects_make_larger_slices(monkeypatch):
-    monkeypatch.setattr(scale, "MOST_SLICES", 5)
+    monkeypatch.setattr(planning, "MOST_SLICES", 5)
     s3, changes = log(5)
     replay = Replay(s3, slice_objects=1)
     assert len(replay.plan()) <= 5

@@ -31,6 +31,14 @@ class Change:
     #: which is the time it was made; then the sequence number as a number.
     place: bytes
 
+    def one_line(self) -> bytes:
+        """The same as one line of NDJSON; objects of one change may be written over several."""
+        if b"\n" not in self.line:
+            return self.line
+        return json.dumps(self.envelope, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+
     @property
     def event_id(self) -> str:
         return self.envelope["eventID"]
