@@ -14,9 +14,8 @@ from typing import Any
 
 from benchmarks import events
 from benchmarks.candidates import Candidate
+from benchmarks.output import ROOT
 from benchmarks.stub import Counters, Stub
-
-ROOT = Path(__file__).resolve().parents[1]
 
 # CPU-ms of a fresh interpreter: of the handler's import, and of that and the first record.
 _START = """

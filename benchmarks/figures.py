@@ -4,26 +4,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.candidates import BASELINE
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-
-def spread(values: Iterable[float]) -> Spread:
-    kept = list(values)
-    return Spread(statistics.median(kept), min(kept), max(kept))
+from benchmarks.spread import Spread, spread
 
 
 def per_record(measured: dict[str, Any]) -> dict[str, float]:

@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import costs
 from benchmarks.candidates import BASELINE, CANDIDATES, SIZES
-from benchmarks.figures import Figures, Spread
+from benchmarks.figures import Figures
 from benchmarks.limits import Verdict
-
-Row = Sequence[str]
+from benchmarks.spread import Spread
+from benchmarks.tables import Row, table
 
 
 def render(raw: dict[str, Any], figures: Figures, verdicts: list[Verdict]) -> str:
@@ -27,11 +26,11 @@ def render(raw: dict[str, Any], figures: Figures, verdicts: list[Verdict]) -> st
     return "\n\n".join(
         [
             head,
-            _table(_RUN_HEAD, run_rows(figures)),
-            _table(_START_HEAD, start_rows(figures)),
+            table(_RUN_HEAD, run_rows(figures)),
+            table(_START_HEAD, start_rows(figures)),
             _log_sentence(raw, figures),
             "What must hold:",
-            _table(_LIMIT_HEAD, limit_rows(verdicts)),
+            table(_LIMIT_HEAD, limit_rows(verdicts)),
         ]
     )
 
@@ -45,9 +44,9 @@ def render_costs(raw: dict[str, Any], figures: Figures) -> str:
     prices = [(f"${price.dollars:.10g}", price.unit, price.page, price.read) for price in costs.PRICES.values()]
     return "\n\n".join(
         [
-            _table(_COST_HEAD, cost_rows(figures)),
+            table(_COST_HEAD, cost_rows(figures)),
             fixed if metrics else "The function measured sends no metrics.",
-            _table(("price", "for", "page", "read"), prices),
+            table(("price", "for", "page", "read"), prices),
         ]
     )
 
@@ -55,7 +54,7 @@ def render_costs(raw: dict[str, Any], figures: Figures) -> str:
 def render_lanes(figures: Figures) -> str:
     """What one lane handles a second by memory size, as Markdown."""
     head = ("changes a second and lane", "batch", *(f"{size} MB" for size in costs.MEMORY_SIZES_MB))
-    return _table(head, lane_rows(figures))
+    return table(head, lane_rows(figures))
 
 
 _RUN_HEAD = ("function", "batch", "records/s", "× baseline", "CPU-ms a record", "calls per 1 000", "peak MB")
@@ -135,40 +134,6 @@ def lane_rows(figures: Figures) -> list[Row]:
             speeds = (f"{costs.per_second(used, memory):.0f}" for memory in costs.MEMORY_SIZES_MB)
             rows.append((candidate.title, f"{size:,}".replace(",", " "), *speeds))
     return rows
-
-
-def plain(markdown: str) -> str:
-    """The same for a terminal: columns in line, no marks."""
-    lines: list[str] = []
-    table: list[list[str]] = []
-    for line in [*markdown.replace("**", "").splitlines(), ""]:
-        if line.startswith("|"):
-            table.append([cell.strip() for cell in line.strip("|").split("|")])
-            continue
-        lines += _aligned(table)
-        table = []
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def replace_between(text: str, begin: str, end: str, content: str) -> str:
-    """The text with what stands between two markers replaced."""
-    before, found_begin, rest = text.partition(begin)
-    _old, found_end, after = rest.partition(end)
-    if not found_begin or not found_end:
-        raise ValueError(f"the markers {begin} and {end} are not both there, in this order")
-    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    rows = [row for row in table if not set("".join(row)) <= {"-", ":"}]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _table(head: Row, rows: Sequence[Row]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _log_sentence(raw: dict[str, Any], figures: Figures) -> str:

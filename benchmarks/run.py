@@ -9,7 +9,6 @@ while disturbs them all. Ends with code 1 when a limit is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,14 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, events, limits, report
-from benchmarks.bench import ROOT, Bench
+from benchmarks import costs, events, limits, output, report
+from benchmarks.bench import Bench
 from benchmarks.candidates import CANDIDATES, SIZES, Candidate
 from benchmarks.figures import summarize
 from benchmarks.machine import machine
+from benchmarks.output import ROOT
 from benchmarks.stub import Stub
 
-OUTPUT = ROOT / "build" / "bench"
 DOCS = ROOT / "docs" / "performance.md"
 _ROUNDS = 3
 _START_ROUNDS = 5
@@ -77,15 +76,12 @@ def _say(line: str) -> None:
 def write_docs(raw: dict[str, Any]) -> None:
     """The tables of docs/performance.md, from the last run."""
     figures = summarize(raw)
-    text = DOCS.read_text(encoding="utf-8")
     tables = {
         "figures": report.render(raw, figures, limits.check(figures)),
         "costs": report.render_costs(raw, figures),
         "lanes": report.render_lanes(figures),
     }
-    for name, content in tables.items():
-        text = report.replace_between(text, f"<!-- {name}: begin -->", f"<!-- {name}: end -->", content)
-    DOCS.write_text(text, encoding="utf-8")
+    output.write_docs(DOCS, tables)
 
 
 def main(argv: list[str]) -> int:
@@ -96,9 +92,8 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--write-docs", action="store_true", help="no run: put the last one into docs/performance.md")
     asked = parser.parse_args(argv)
-    file = OUTPUT / "function.json"
     if asked.write_docs:
-        write_docs(json.loads(file.read_text(encoding="utf-8")))
+        write_docs(output.read("function"))
         return 0
     raw = measure_all(asked.function.resolve(), asked.rounds, SIZES)
     figures = summarize(raw)
@@ -117,16 +112,8 @@ def main(argv: list[str]) -> int:
         {"candidate": name, "size": size, **asdict(cost), "total": cost.total}
         for (name, size), cost in costs.table(figures).items()
     ]
-    text = f"{report.render(raw, figures, verdicts)}\n\n{report.render_costs(raw, figures)}\n"
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(raw, indent=1), encoding="utf-8")
-    (OUTPUT / "function.md").write_text(text, encoding="utf-8")
-    print(report.plain(text))
-    missed = [each for each in verdicts if not each.holds]
-    print(
-        f"{len(verdicts) - len(missed)} of {len(verdicts)} limits hold; {file.relative_to(ROOT)}, function.md beside it"
-    )
-    return 1 if missed else 0
+    text = f"{report.render(raw, figures, verdicts)}\n\n{report.render_costs(raw, figures)}"
+    return output.finish("function", raw, text, verdicts)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.output import ROOT
+
 #: The commit that closed the end-to-end issue.
 BASELINE_COMMIT = "11102c252ba0dccb42f512ff7075dd5779a73670"
 WARM = "cloudcdc.dynamodb_streams.warm_local"

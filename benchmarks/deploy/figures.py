@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from benchmarks.spread import Spread, spread
 
 Runs = list[dict[str, Any]]
 
@@ -40,20 +42,6 @@ SINCE = (
     Since("journal of the log", re.compile(r".*\bNote what the audit log holds\b.*")),
     Since("guard", re.compile(r".*\bRefuse what would take over\b.*")),
 )
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-
-def spread(values: Iterable[float]) -> Spread:
-    kept = list(values)
-    return Spread(statistics.median(kept), min(kept), max(kept))
 
 
 @dataclass(frozen=True)

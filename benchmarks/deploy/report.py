@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.deploy.candidates import CANDIDATES
-from benchmarks.deploy.figures import Spread, limits, of, ratio, row, unknown_to_baseline
+from benchmarks.deploy.figures import limits, of, ratio, row, unknown_to_baseline
 from benchmarks.deploy.scene import VERBS
+from benchmarks.spread import Spread
+from benchmarks.tables import table
 
 _RUN_HEAD = ("one pipeline", "", "wall, s", "CPU, s", "cloud's CPU, s", "tasks run", "items of loops")
 
@@ -27,14 +29,14 @@ def render(raw: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             head,
-            _table(_RUN_HEAD, _runs(raw)),
+            table(_RUN_HEAD, _runs(raw)),
             "Shares of the baseline's wall time. The baseline makes less than is made today, so the second share is of "
             "its time and of what the tasks for new resources take over `local`; the limits apply to that one.",
-            _table(("", "verb", "of the baseline", "of the same work", "new resources over local, s"), _shares(raw)),
+            table(("", "verb", "of the baseline", "of the same work", "new resources over local, s"), _shares(raw)),
             _unknown(raw),
-            _table(("pipelines at once, no-op converge, warm_local", "wall, s", "CPU, s"), _five(raw)),
+            table(("pipelines at once, no-op converge, warm_local", "wall, s", "CPU, s"), _five(raw)),
             "What must hold:",
-            _table(("limit", "wanted", "measured", "holds"), _limits(raw)),
+            table(("limit", "wanted", "measured", "holds"), _limits(raw)),
         ]
     )
 
@@ -93,8 +95,3 @@ def _limits(raw: Mapping[str, Any]) -> list[Sequence[str]]:
 
 def _spread(found: Spread) -> str:
     return f"{found.median:.1f} ({found.low:.1f}–{found.high:.1f})"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

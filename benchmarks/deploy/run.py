@@ -9,7 +9,6 @@ disturbs them all. Ends with code 1 when a limit is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import socket
 import sys
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any
 
 from ansible import release
 
-from benchmarks import report as tables
+from benchmarks import output
 from benchmarks.deploy import figures, report
-from benchmarks.deploy.candidates import CANDIDATES, LOCAL, ROOT, WARM_LOCAL, baseline_checkout, compile_all
+from benchmarks.deploy.candidates import CANDIDATES, LOCAL, WARM_LOCAL, baseline_checkout, compile_all
 from benchmarks.deploy.scene import VERBS, Cloud, Scene
 from benchmarks.machine import machine
+from benchmarks.output import ROOT
 
-OUTPUT = ROOT / "build" / "bench"
 DOCS = ROOT / "docs" / "deploy-performance.md"
 _ROUNDS = 3
 _MANY = 5
@@ -78,23 +77,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     parser.add_argument("--write-docs", action="store_true", help=f"no run: put the last one into docs/{DOCS.name}")
     asked = parser.parse_args(argv)
-    file = OUTPUT / "deploy.json"
     if asked.write_docs:
-        text = report.render(json.loads(file.read_text(encoding="utf-8")))
-        old = DOCS.read_text(encoding="utf-8")
-        new = tables.replace_between(old, "<!-- figures: begin -->", "<!-- figures: end -->", text)
-        DOCS.write_text(new, encoding="utf-8")
+        output.write_docs(DOCS, {"figures": report.render(output.read("deploy"))})
         return 0
-    raw = measure_all(asked.rounds, OUTPUT / "deploy")
-    file.write_text(json.dumps(raw, indent=1), encoding="utf-8")
-    text = report.render(raw)
-    (OUTPUT / "deploy.md").write_text(f"{text}\n", encoding="utf-8")
-    print(tables.plain(text))
-    verdicts = figures.limits(raw)
-    missed = [each for each in verdicts if not each.holds]
-    held = len(verdicts) - len(missed)
-    print(f"{held} of {len(verdicts)} limits hold; {file.relative_to(ROOT)}, deploy.md beside it")
-    return 1 if missed else 0
+    raw = measure_all(asked.rounds, output.OUTPUT / "deploy")
+    return output.finish("deploy", raw, report.render(raw), figures.limits(raw))
 
 
 if __name__ == "__main__":

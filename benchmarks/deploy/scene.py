@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.deploy.candidates import ROOT, Candidate
+from benchmarks.deploy.candidates import Candidate
+from benchmarks.output import ROOT
 from local_cloud import processes
 
 _IDENTITIES = ("deployer", "operator")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.replay.figures import Run, chosen, limits, per_thousand, rate
+from benchmarks.tables import table
 
 _TARGETS = {"none": "read only", "function": "function", "table": "table"}
 _HEAD = (
@@ -34,11 +35,11 @@ def render(raw: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             head,
-            _table(_HEAD, [_speed(run) for run in runs]),
+            table(_HEAD, [_speed(run) for run in runs]),
             "Peak memory, MB, Python itself included:",
-            _table(("layout", "target", "hours", *map(_number, _counts(runs))), _memory(runs)),
+            table(("layout", "target", "hours", *map(_number, _counts(runs))), _memory(runs)),
             "What must hold:",
-            _table(("limit", "wanted", "measured", "holds"), _limits(runs)),
+            table(("limit", "wanted", "measured", "holds"), _limits(runs)),
         ]
     )
 
@@ -82,8 +83,3 @@ def _limits(runs: Sequence[Run]) -> list[Sequence[str]]:
 
 def _number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -18,12 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report as tables
+from benchmarks import output
 from benchmarks.machine import machine
+from benchmarks.output import ROOT
 from benchmarks.replay import figures, report
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "build" / "bench"
 DOCS = ROOT / "docs" / "replay-performance.md"
 _CHANGES = 1_000_000
 
@@ -31,10 +30,10 @@ _CHANGES = 1_000_000
 def measure_all(changes: int) -> dict[str, Any]:
     """Everything, as the file that the figures are made from."""
     raw: dict[str, Any] = {"machine": machine(), "changes": changes, "runs": []}
-    OUTPUT.mkdir(parents=True, exist_ok=True)
+    output.OUTPUT.mkdir(parents=True, exist_ok=True)
     for log in figures.plan(changes):
         about = {name: log[name] for name in ("layout", "count", "hours")}
-        work = Path(tempfile.mkdtemp(dir=OUTPUT))
+        work = Path(tempfile.mkdtemp(dir=output.OUTPUT))
         try:
             about_and_folder = {**about, "folder": str(work / "log")}
             _in_a_process({"what": "log", **about_and_folder})
@@ -72,23 +71,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--changes", type=int, default=_CHANGES, help="of the largest log")
     parser.add_argument("--write-docs", action="store_true", help=f"no run: put the last one into docs/{DOCS.name}")
     asked = parser.parse_args(argv)
-    file = OUTPUT / "replay.json"
     if asked.write_docs:
-        text = report.render(json.loads(file.read_text(encoding="utf-8")))
-        old = DOCS.read_text(encoding="utf-8")
-        new = tables.replace_between(old, "<!-- figures: begin -->", "<!-- figures: end -->", text)
-        DOCS.write_text(new, encoding="utf-8")
+        output.write_docs(DOCS, {"figures": report.render(output.read("replay"))})
         return 0
     raw = measure_all(asked.changes)
-    file.write_text(json.dumps(raw, indent=1), encoding="utf-8")
-    text = report.render(raw)
-    (OUTPUT / "replay.md").write_text(f"{text}\n", encoding="utf-8")
-    print(tables.plain(text))
-    verdicts = figures.limits(raw["runs"])
-    missed = [each for each in verdicts if not each.holds]
-    held = len(verdicts) - len(missed)
-    print(f"{held} of {len(verdicts)} limits hold; {file.relative_to(ROOT)}, replay.md beside it")
-    return 1 if missed else 0
+    return output.finish("replay", raw, report.render(raw), figures.limits(raw["runs"]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.deploy import figures, report
 from benchmarks.deploy.candidates import CANDIDATES
 from benchmarks.deploy.scene import VERBS
+from benchmarks.spread import Spread
 
 ALARMS = 10
 
@@ -71,7 +72,7 @@ def raw_run(warm: float = 14.9, five: float = 34.0) -> dict[str, Any]:
 def test_skipped_tasks_are_not_counted_and_items_are_counted_apart():
     found = figures.row(figures.of(raw_run()["runs"], "local", "no-op converge"))
     assert (found.tasks, found.items) == (4, ALARMS)
-    assert found.wall == figures.Spread(33.0, 32.5, 33.5)
+    assert found.wall == Spread(33.0, 32.5, 33.5)
 
 
 def test_only_what_is_new_since_is_added_to_the_baseline():

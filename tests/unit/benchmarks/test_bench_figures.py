@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import costs, limits, report
+from benchmarks import costs, limits, report, tables
 from benchmarks.candidates import CANDIDATES, SIZES
-from benchmarks.figures import Spread, per_record, spread, summarize
+from benchmarks.figures import per_record, summarize
 from benchmarks.run import DOCS, plan
+from benchmarks.spread import Spread, spread
 
 # A run in which everything holds; the baseline needs a second for 20 records.
 _SECONDS = {"recipe": 1 / 20, "per_change": 1 / 2000, "per_batch": 1 / 10000}
@@ -204,22 +205,22 @@ def test_the_table_of_lanes_has_the_functions_own_and_the_baseline():
 def test_the_docs_have_a_place_for_every_table():
     text = DOCS.read_text(encoding="utf-8")
     for name in ("figures", "costs", "lanes"):
-        report.replace_between(text, f"<!-- {name}: begin -->", f"<!-- {name}: end -->", "new")
+        tables.replace_between(text, f"<!-- {name}: begin -->", f"<!-- {name}: end -->", "new")
 
 
 def test_a_terminal_gets_columns():
     assert (
-        report.plain("a **b**\n\n| x | long |\n| --- | --- |\n| longer | y |\n") == "a b\n\nx       long\nlonger  y\n"
+        tables.plain("a **b**\n\n| x | long |\n| --- | --- |\n| longer | y |\n") == "a b\n\nx       long\nlonger  y\n"
     )
 
 
 def test_text_between_markers_is_replaced_and_nothing_else():
     text = "before\n<!-- a -->\nold\n<!-- b -->\nafter\n"
-    once = report.replace_between(text, "<!-- a -->", "<!-- b -->", "new")
+    once = tables.replace_between(text, "<!-- a -->", "<!-- b -->", "new")
     assert once == "before\n<!-- a -->\n\nnew\n\n<!-- b -->\nafter\n"
-    assert report.replace_between(once, "<!-- a -->", "<!-- b -->", "new") == once
+    assert tables.replace_between(once, "<!-- a -->", "<!-- b -->", "new") == once
 
 
 def test_a_missing_marker_is_an_error():
     with pytest.raises(ValueError, match="markers"):
-        report.replace_between("<!-- b --><!-- a -->", "<!-- a -->", "<!-- b -->", "new")
+        tables.replace_between("<!-- b --><!-- a -->", "<!-- a -->", "<!-- b -->", "new")

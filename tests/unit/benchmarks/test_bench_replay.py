@@ -9,6 +9,7 @@ import pytest
 from replayer.history.reader import Reader
 from replayer.history.store import Gone, Store
 
+from benchmarks import output
 from benchmarks.replay import figures, folder, log, measured, report, run
 from benchmarks.replay.folder import Client
 
@@ -111,8 +112,8 @@ def test_what_is_measured_is_all_of_it(tmp_path, target, calls):
 
 
 def test_a_whole_run_ends_with_its_files(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "OUTPUT", tmp_path)
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(output, "OUTPUT", tmp_path)
+    monkeypatch.setattr(output, "ROOT", tmp_path)
     monkeypatch.setattr(run, "_in_a_process", lambda asked: figure(asked) if asked["what"] == "run" else {})
 
     assert run.main(["--changes", "20000"]) == 0
