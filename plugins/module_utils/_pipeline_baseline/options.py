@@ -10,6 +10,7 @@ from typing import Any
 
 from .._history.baselines import is_baseline_id
 from ..aws import InputError
+from ..option_checks import check_ranges
 
 _RANGES = {
     "segments": (1, 32),
@@ -39,9 +40,7 @@ class Options:
     @classmethod
     def read(cls, params: dict[str, Any]) -> Options:
         """InputError when an option cannot be."""
-        for name, (least, most) in _RANGES.items():
-            if not least <= params[name] <= most:
-                raise InputError(f"{name} must be from {least} to {most}, not {params[name]}.")
+        check_ranges(params, _RANGES)
         name = params["baseline_id"] or ""
         if name and not is_baseline_id(name):
             raise InputError(

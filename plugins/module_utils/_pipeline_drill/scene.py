@@ -13,6 +13,7 @@ from .._pipeline_verify.api import AuditLog, Cloud, Mappings, Table
 from .._pipeline_verify.clock import Clock
 from .._pipeline_verify.scene import Rooms, Scene, function_name, look_around
 from ..aws import InputError
+from ..option_checks import check_prefix, check_ranges
 from .api import AlarmTopic, FailureBucket, FailureQueue
 
 #: What a drill puts into the function's environment.
@@ -53,11 +54,8 @@ class Options:
         taken["item_attributes"] = params["item_attributes"] or {}
         taken["rules"] = tuple(params["rules"] or ())
         taken["drill"] = params["drill"] or {}
-        for name, (least, most) in _RANGES.items():
-            if not least <= taken[name] <= most:
-                raise InputError(f"{name} must be from {least} to {most}, not {taken[name]}.")
-        if not taken["audit_prefix"].endswith("/"):
-            raise InputError(f"audit_prefix must end with a slash, as in audit-logs/, not {taken['audit_prefix']!r}.")
+        check_ranges(taken, _RANGES)
+        check_prefix("audit_prefix", taken["audit_prefix"])
         if taken["phase"] != "prepare" and "id" not in taken["drill"]:
             raise InputError(f"phase {taken['phase']} needs drill, as the phase before it returned it.")
         return cls(**taken)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
+
+from ..option_checks import read_moment
 
 _NUMBER = re.compile(r"[0-9]{1,40}")
 _STREAM_ARN = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/([^/:]+)/stream/(.+)")
@@ -93,15 +95,6 @@ def read_failure_record(source: str, text: str, table_name: str, function_name: 
 def plain_function_name(text: str) -> str:
     """The name in a function's name or ARN, without version or alias."""
     return text.rpartition("function:")[2].split(":")[0]
-
-
-def read_moment(text: Any) -> datetime | None:
-    """A time in ISO 8601, UTC where it names no zone; None when it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _document(text: str) -> dict[str, Any]:

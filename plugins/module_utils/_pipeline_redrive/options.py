@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from ..aws import InputError
-from .failure_records import plain_function_name, read_moment
+from ..option_checks import check_ranges, read_range
+from .failure_records import plain_function_name
 
 _RANGES = {"limit": (0, None), "batch_size": (1, 10000), "concurrency": (1, 32), "timeout": (1, 86400)}
 
@@ -39,15 +40,10 @@ class Options:
     @classmethod
     def read(cls, params: dict[str, Any], check_mode: bool) -> Options:
         """InputError when an option cannot be."""
-        for name, (least, most) in _RANGES.items():
-            if params[name] < least or (most and params[name] > most):
-                wanted = f"from {least} to {most}" if most else f"{least} or more"
-                raise InputError(f"{name} must be {wanted}, not {params[name]}.")
+        check_ranges(params, _RANGES)
         if bool(params["queue_url"]) == bool(params["bucket"]):
             raise InputError("Give one of queue_url and bucket: the place where the failure records are.")
-        since, until = (_moment(params, name) for name in ("from", "to"))
-        if since and until and since > until:
-            raise InputError(f"from ({params['from']}) is later than to ({params['to']}).")
+        since, until = read_range(params)
         name = plain_function_name(params["function_name"])
         log_group = params["log_group"]
         fields = ("table_name", "qualifier", "queue_url", "bucket", "prefix", "limit", "batch_size", "concurrency")
@@ -59,12 +55,3 @@ class Options:
             log_group=f"/aws/lambda/{name}" if log_group is None else log_group,
             dry_run=params["dry_run"] or check_mode,
         )
-
-
-def _moment(params: dict[str, Any], name: str) -> datetime | None:
-    if not params[name]:
-        return None
-    moment = read_moment(params[name])
-    if moment is None:
-        raise InputError(f"{name} must be a time in ISO 8601, such as 2026-01-31T14:00:00Z, not {params[name]!r}.")
-    return moment

@@ -13,8 +13,8 @@ from typing import Any
 from .._change_rules.expression import problems
 from .._history.changes import EVENT_NAMES, iso
 from .._history.dynamodb_json import attributes_problem, in_stream_form
-from .._pipeline_redrive.failure_records import read_moment
 from ..aws import InputError
+from ..option_checks import check_ranges, read_range
 
 FUNCTION, TABLE, VERIFY, QUEUE, TOPIC, FILE = "function", "table", "verify", "queue", "topic", "file"
 #: The option that says where to, by target.
@@ -72,15 +72,11 @@ class Options:
     @classmethod
     def read(cls, params: dict[str, Any], check_mode: bool) -> Options:
         """InputError when an option cannot be."""
-        for name, (least, most) in _RANGES.items():
-            if params[name] < least or (most and params[name] > most):
-                wanted = f"from {least} to {most}" if most else f"{least} or more"
-                raise InputError(f"{name} must be {wanted}, not {params[name]}.")
+        check_ranges(params, _RANGES)
         target = params["target"]
         _check_where(target, params)
-        since, until = (_moment(params, name) for name in ("from", "to"))
-        if since and until and since > until:
-            raise InputError(f"from ({params['from']}) is later than to ({params['to']}): the range holds no time.")
+        # In whole seconds, as the log has its times.
+        since, until = (moment and moment.replace(microsecond=0) for moment in read_range(params))
         _check_filters(target, params)
         if params["replay_id"] and not _ID.fullmatch(params["replay_id"]):
             raise InputError(
@@ -179,12 +175,3 @@ def _key_schema(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         raise InputError(f"range_key_name ({params['range_key_name']}) needs hash_key_name: the table's partition key.")
     # The first letter is what DynamoDB calls the type.
     return tuple((params[name], (params[kind] or "STRING")[0]) for name, kind in names if params[name])
-
-
-def _moment(params: dict[str, Any], name: str) -> datetime | None:
-    if not params[name]:
-        return None
-    moment = read_moment(params[name])
-    if moment is None:
-        raise InputError(f"{name} must be a time in ISO 8601, such as 2026-01-31T14:00:00Z, not {params[name]!r}.")
-    return moment.replace(microsecond=0)

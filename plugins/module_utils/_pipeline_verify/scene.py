@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..aws import InputError
+from ..option_checks import check_prefix, check_ranges
 from .api import AuditLog, Cloud, Function, Logs, Mappings, Table, Topic
 from .clock import Clock
 from .items import Stream, key_schema
@@ -57,11 +58,8 @@ class Options:
         taken["item_attributes"] = params["item_attributes"] or {}
         taken["metrics"] = tuple(dict.fromkeys(params["metrics"]))
         taken["rules"] = tuple(params["rules"] or ())
-        for name, (least, most) in _RANGES.items():
-            if not least <= taken[name] <= most:
-                raise InputError(f"{name} must be from {least} to {most}, not {taken[name]}.")
-        if not taken["audit_prefix"].endswith("/"):
-            raise InputError(f"audit_prefix must end with a slash, as in audit-logs/, not {taken['audit_prefix']!r}.")
+        check_ranges(taken, _RANGES)
+        check_prefix("audit_prefix", taken["audit_prefix"])
         if taken["change_topic_arn"] and not _TOPIC_ARN.fullmatch(taken["change_topic_arn"]):
             raise InputError(f"change_topic_arn must be the ARN of an SNS topic, not {taken['change_topic_arn']!r}.")
         return cls(**taken)
