@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.cloudcdc.dynamodb_streams.plugins.module_utils import option_checks
@@ -27,7 +27,7 @@ def test_what_is_out_of_its_range_is_refused_with_the_range(value, most):
 def test_a_range_of_time_is_read_or_holds_none(one, other):
     params = {"from": one.isoformat(), "to": f"{other.isoformat()}+00:00"}
     if one <= other:
-        wanted = tuple(each.replace(tzinfo=timezone.utc) for each in (one, other))
+        wanted = tuple(each.replace(tzinfo=UTC) for each in (one, other))
         assert option_checks.read_range(params) == wanted
     else:
         with pytest.raises(InputError, match="the range holds no time"):
@@ -43,7 +43,7 @@ def test_what_is_no_time_is_refused_by_name(text):
 def test_times_that_are_left_out_are_none():
     assert option_checks.read_range({"from": None, "to": ""}) == (None, None)
     assert option_checks.read_moment(None) is None
-    assert option_checks.read_moment("2026-01-31T14:00:00+02:00") == datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    assert option_checks.read_moment("2026-01-31T14:00:00+02:00") == datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def test_a_prefix_is_a_folder():
