@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from .._history.changes import EVENT_NAMES
+from .._history.changes import EVENT_NAMES, iso
 from .._history.store import Gone, Store
 from .._pipeline_redrive.progress import Progress
 from .._pipeline_verify.clock import Clock
 from ..aws import AnsibleAWSError, aws_errors
+from .options import FUNCTION, QUEUE, TABLE, Options
 
 ROOM = ".cloudcdc/replay/"
 #: Seconds between two looks at an execution.
@@ -140,3 +142,35 @@ class AtScale:
         with suppress(Gone):
             return json.loads(self._store.read(self._folder + name))
         return None
+
+
+def request(
+    options: Options, marker: dict[str, str], since: datetime, until: datetime, baseline: str | None
+) -> dict[str, Any]:
+    """The execution's input, as docs/replay-at-scale.md has it. ``baseline`` is the name of a manifest."""
+    told = {
+        "replay": marker,
+        "table_name": options.table_name,
+        "from": iso(since),
+        "to": iso(until),
+        "target": _target(options),
+        "event_names": list(options.event_names),
+        "keys": options.keys,
+        "match": options.match,
+        "baseline": baseline,
+        "rate": options.rate,
+        "timeout": options.timeout,
+    }
+    return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def _target(options: Options) -> dict[str, Any]:
+    target: dict[str, Any] = {"kind": options.target}
+    if options.target == FUNCTION:
+        target |= {"function_name": options.function_name, "batch_size": options.batch_size}
+        target |= {"qualifier": options.qualifier} if options.qualifier else {}
+        return target | ({"notify": True} if options.notify else {})
+    if options.target == TABLE:
+        return target | {"table": options.target_table}
+    name = "queue_url" if options.target == QUEUE else "topic_arn"
+    return target | {name: getattr(options, name)}
