@@ -462,7 +462,7 @@ class TestFunction:
         assert failing["sequence_number"] == bad
         assert told["counts"]["held_back"] == len(next(each for each in by_item(ORDER).values() if bad in each)) - 2
         assert told["counts"]["sent"] == 60 - 1 - told["counts"]["held_back"]
-        assert "secret" not in texts(told)
+        assert "secret words" not in texts(told)
         assert "the secret words" in file.read_text() and stat.S_IMODE(file.stat().st_mode) == 0o600
 
     def test_goes_on_where_it_was_interrupted_and_sends_each_change_once(self, scene, tmp_path):

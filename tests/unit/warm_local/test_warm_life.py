@@ -286,4 +286,5 @@ def test_the_server_keeps_no_descriptor_of_a_task(warm):
     before = len(list(Path(f"/proc/{root}/fd").iterdir()))
     for _number in range(5):
         warm.run("print(1)")
-    assert wait_until(lambda: len(list(Path(f"/proc/{root}/fd").iterdir())) == before, 10)
+    # Fewer, where the first task's were still open.
+    assert wait_until(lambda: len(list(Path(f"/proc/{root}/fd").iterdir())) <= before, 10)
