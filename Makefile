@@ -18,8 +18,9 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 INVENTORY := inventories/local
-# Two processes, each with a local cloud of its own; a file's tests stay together.
+# So many processes; a file's tests stay together. Those against a local cloud have one each, and wait much of their time.
 WORKERS := --numprocesses=2 --dist=loadfile
+CLOUD_WORKERS := --numprocesses=3 --dist=loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -64,7 +65,7 @@ unit: setup ## Unit and property tests, modules against moto
 .PHONY: integration
 integration: setup ## Modules, identities, kills and edge cases against the local cloud
 	@mkdir -p build/test
-	pytest tests/integration $(WORKERS) --junitxml=build/test/integration.xml
+	pytest tests/integration $(CLOUD_WORKERS) --junitxml=build/test/integration.xml
 
 .PHONY: molecule
 molecule: MOLECULE_SCENARIOS = $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
