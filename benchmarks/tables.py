@@ -18,13 +18,13 @@ def table(head: Row, rows: Sequence[Row]) -> str:
 def plain(markdown: str) -> str:
     """The same for a terminal: columns in line, no marks."""
     lines: list[str] = []
-    table: list[list[str]] = []
+    rows: list[list[str]] = []
     for line in [*markdown.replace("**", "").splitlines(), ""]:
         if line.startswith("|"):
-            table.append([cell.strip() for cell in line.strip("|").split("|")])
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
             continue
-        lines += _aligned(table)
-        table = []
+        lines += _aligned(rows)
+        rows = []
         lines.append(line)
     return "\n".join(lines)
 
